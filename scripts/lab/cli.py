@@ -5,6 +5,7 @@ import argparse
 import errno
 import importlib
 import importlib.util
+import os
 import signal
 import sys
 from typing import NoReturn
@@ -26,6 +27,16 @@ VERBS = {
     "refresh": ("series", "export the series from the tree to patches/"),
     "check": ("check", "checkpatch, sparse, W=1, every patch builds"),
 }
+
+# Set by git for its hooks and by `git rebase -x`; they would point our git
+# commands at another repository or put other names into commits.
+FOREIGN_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE",
+                     "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY",
+                     "GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_AUTHOR_DATE",
+                     "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL",
+                     "GIT_COMMITTER_DATE", "GIT_EXTERNAL_DIFF",
+                     "GIT_DIFF_OPTS", "MAKEFLAGS", "MFLAGS", "KBUILD_OUTPUT",
+                     "ARCH", "CROSS_COMPILE", "KCONFIG_CONFIG", "LOCALVERSION")
 
 DESCRIPTION = "Fixed-address, per-device CMA areas: build, boot and test."
 EPILOG = "exit codes: 0 pass, 1 a test failed, 2 usage, 3 environment, " \
@@ -60,6 +71,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb and return its exit code."""
+    for name in FOREIGN_VARIABLES:
+        os.environ.pop(name, None)
     args = make_parser().parse_args(arguments)
     try:
         options = global_options.from_arguments(args)
