@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /init of the laboratory's guests, built on the kernel's own nolibc.
+ *
+ * It mounts the usual file systems, lets real devices move data, shows what
+ * the kernel says about CMA and DMA memory, ends with one marker line and
+ * resets the machine (QEMU runs with -no-reboot).
+ *
+ * What it does is chosen by dotted words on the kernel command line, which
+ * the kernel itself ignores. They are not put after "--": CONFIG_CMDLINE_EXTEND
+ * appends its text to the very end, so it would become arguments of init.
+ *
+ *	guest.dmatest=DEVICE:COPIES:CHANNELS	memcpy through a dmaengine
+ *	guest.disk=NODE:TRANSFERS		write and verify a disk, destroys it
+ *	guest.dump				the DMA API debug dump
+ *	guest.interactive			a tiny prompt at the end
+ *
+ * Everything it reports goes through /dev/kmsg: one record is one line of the
+ * console, in order with the kernel's messages and never torn by them. The
+ * form is "guest: SECTION: TEXT".
+ */
+
+#include <linux/limits.h>
+
+#define RECORD_MAX	900	/* of the 1 KiB that a record may take */
+#define DISK_BLOCK	4096
+
+static int kmsg = -1;
+static unsigned int failures;
+
+static void say(const char *section, const char *fmt, ...)
+{
+	char text[RECORD_MAX];
+	va_list args;
+	int len;
+
+	len = snprintf(text, sizeof(text), "<1>guest: %s: ", section);
+	va_start(args, fmt);
+	len += vsnprintf(text + len, sizeof(text) - len, fmt, args);
+	va_end(args);
+	if (len >= (int)sizeof(text))
+		len = sizeof(text) - 1;
+	if (kmsg < 0 || write(kmsg, text, len) < 0)
+		write(1, text, len);
+}
+
+static void fail(const char *section, const char *what)
+{
+	failures++;
+	say(section, "FAILED: %s (errno %d)", what, errno);
+}
+
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	int ret;
+
+	if (fd < 0)
+		return -1;
+	ret = write(fd, text, strlen(text));
+	close(fd);
+	return ret < 0 ? -1 : 0;
+}
+
+/* The start of a file, without the newline at its end; -1 if unreadable. */
+static int read_file(const char *path, char *buf, size_t size)
+{
+	int fd = open(path, O_RDONLY);
+	ssize_t len;
+
+	if (fd < 0)
+		return -1;
+	len = read(fd, buf, size - 1);
+	close(fd);
+	if (len < 0)
+		return -1;
+	while (len && buf[len - 1] == '\n')
+		len--;
+	buf[len] = '\0';
+	return len;
+}
+
+static bool wanted(const char *line, const char *const *words)
+{
+	if (!words)
+		return true;
+	for (; *words; words++) {
+		if (strstr(line, *words))
+			return true;
+	}
+	return false;
+}
+
+/* Each line of a file (those with one of @words in it) as one record. */
+static void say_lines(const char *section, const char *path,
+		      const char *const *words)
+{
+	char buf[2048], line[RECORD_MAX - 64];
+	size_t used = 0;
+	ssize_t len;
+	int fd = open(path, O_RDONLY);
+
+	if (fd < 0) {
+		say(section, "absent: %s", path);
+		return;
+	}
+	say(section, "begin");
+	while ((len = read(fd, buf, sizeof(buf))) > 0) {
+		for (ssize_t i = 0; i < len; i++) {
+			if (buf[i] != '\n' && used < sizeof(line) - 1) {
+				line[used++] = buf[i];
+				continue;
+			}
+			line[used] = '\0';
+			if (used && wanted(line, words))
+				say(section, "%s", line);
+			used = 0;
+			if (buf[i] != '\n')
+				line[used++] = buf[i];
+		}
+	}
+	if (used) {
+		line[used] = '\0';
+		if (wanted(line, words))
+			say(section, "%s", line);
+	}
+	close(fd);
+	say(section, len < 0 ? "FAILED: read error" : "end");
+	if (len < 0)
+		failures++;
+}
+
+/* Names in a folder, sorted by nothing; calls @each with path and name. */
+static void for_each_name(const char *folder,
+			  void (*each)(const char *folder, const char *name))
+{
+	struct dirent entry, *result;
+	DIR *dir = opendir(folder);
+
+	if (!dir)
+		return;
+	while (!readdir_r(dir, &entry, &result) && result) {
+		if (entry.d_name[0] != '.')
+			each(folder, entry.d_name);
+	}
+	closedir(dir);
+}
+
+static void say_sysfs_file(const char *folder, const char *name)
+{
+	char path[PATH_MAX], value[256];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	if (read_file(path, value, sizeof(value)) >= 0)
+		say("sysfs", "%s/%s = %s", strrchr(folder, '/') + 1, name,
+		    value);
+}
+
+static void say_sysfs_area(const char *folder, const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	say("sysfs", "area %s", name);
+	for_each_name(path, say_sysfs_file);
+}
+
+static void say_debugfs_area(const char *folder, const char *name)
+{
+	char path[PATH_MAX], base[64], count[64];
+
+	snprintf(path, sizeof(path), "%s/%s/base_pfn", folder, name);
+	if (read_file(path, base, sizeof(base)) < 0)
+		return;
+	snprintf(path, sizeof(path), "%s/%s/count", folder, name);
+	if (read_file(path, count, sizeof(count)) < 0)
+		return;
+	say("areas", "%s base_pfn %s pages %s", name, base, count);
+}
+
+static void say_table(const char *folder, const char *name)
+{
+	char path[PATH_MAX], section[64];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	snprintf(section, sizeof(section), "table-%s", name);
+	say_lines(section, path, NULL);
+}
+
+/* "a:b:c" split in place at its last @count - 1 colons. */
+static int split(char *word, char **field, int count)
+{
+	int n = count;
+
+	while (--n > 0) {
+		char *colon = strrchr(word, ':');
+
+		if (!colon)
+			return -1;
+		*colon = '\0';
+		field[n] = colon + 1;
+	}
+	field[0] = word;
+	return 0;
+}
+
+static const char *const dmatest = "/sys/module/dmatest/parameters";
+
+static int set_dmatest(const char *name, const char *value)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", dmatest, name);
+	return write_file(path, value);
+}
+
+/* dmatest prints one summary line per channel into the kernel log. */
+static void run_dmatest(char *word)
+{
+	char path[PATH_MAX], target[PATH_MAX], name[32], value[16], done[16];
+	int channels, copies, configured = 0;
+	char *field[3];
+
+	if (split(word, field, 3) < 0) {
+		fail("dmatest", "guest.dmatest=DEVICE:COPIES:CHANNELS expected");
+		return;
+	}
+	copies = atoi(field[1]);
+	channels = atoi(field[2]);
+	if (copies < 1 || channels < 1) {
+		fail("dmatest", "needs at least one copy and one channel");
+		return;
+	}
+	snprintf(value, sizeof(value), "%d",
+		 (copies + channels - 1) / channels);
+	if (set_dmatest("iterations", value) ||
+	    set_dmatest("device", field[0])) {
+		fail("dmatest", "dmatest is not in this kernel");
+		return;
+	}
+	for (int i = 0; i < 64 && configured < channels; i++) {
+		ssize_t len;
+
+		snprintf(name, sizeof(name), "dma%dchan%d", i / 16, i % 16);
+		snprintf(path, sizeof(path), "/sys/class/dma/%s/device", name);
+		len = readlink(path, target, sizeof(target) - 1);
+		if (len < 0)
+			continue;
+		target[len] = '\0';
+		if (strcmp(strrchr(target, '/') + 1, field[0]))
+			continue;
+		if (!set_dmatest("channel", name))
+			configured++;
+	}
+	say("dmatest", "device %s channels %d iterations %s each", field[0],
+	    configured, value);
+	if (!configured) {
+		fail("dmatest", "no channel of this device");
+		return;
+	}
+	if (set_dmatest("run", "1")) {
+		fail("dmatest", "cannot start");
+		return;
+	}
+	/* reading "wait" blocks until all threads are done */
+	snprintf(path, sizeof(path), "%s/wait", dmatest);
+	if (read_file(path, done, sizeof(done)) < 0)
+		fail("dmatest", "cannot wait");
+	else
+		say("dmatest", "finished");
+}
+
+static uint32_t pattern(uint32_t block, uint32_t word)
+{
+	return (block + 1) * 2654435761u ^ word * 40503u;
+}
+
+/*
+ * Write @transfers / 2 blocks past the page cache, then read them back and
+ * compare. Blocks of one page keep NVMe from needing PRP lists.
+ */
+static void run_disk(char *word)
+{
+	unsigned int written = 0, verified = 0, wrong = 0;
+	uint32_t *buf;
+	char *field[2];
+	int fd, blocks;
+
+	if (split(word, field, 2) < 0) {
+		fail("disk", "guest.disk=NODE:TRANSFERS expected");
+		return;
+	}
+	blocks = (atoi(field[1]) + 1) / 2;
+	fd = open(field[0], O_RDWR | O_DIRECT | O_SYNC);
+	for (int i = 0; fd < 0 && i < 50; i++) {	/* probed asynchronously */
+		msleep(100);
+		fd = open(field[0], O_RDWR | O_DIRECT | O_SYNC);
+	}
+	if (fd < 0) {
+		fail("disk", "cannot open the disk");
+		return;
+	}
+	buf = mmap(NULL, DISK_BLOCK, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (buf == MAP_FAILED) {
+		fail("disk", "no memory");
+		close(fd);
+		return;
+	}
+	for (int b = 0; b < blocks; b++) {
+		for (int i = 0; i < DISK_BLOCK / 4; i++)
+			buf[i] = pattern(b, i);
+		if (write(fd, buf, DISK_BLOCK) != DISK_BLOCK)
+			break;
+		written++;
+	}
+	if (lseek(fd, 0, SEEK_SET) != 0)
+		fail("disk", "cannot seek");
+	for (unsigned int b = 0; b < written; b++) {
+		memset(buf, 0x5a, DISK_BLOCK);
+		if (read(fd, buf, DISK_BLOCK) != DISK_BLOCK)
+			break;
+		for (int i = 0; i < DISK_BLOCK / 4; i++) {
+			if (buf[i] != pattern(b, i)) {
+				wrong++;
+				break;
+			}
+		}
+		verified++;
+	}
+	close(fd);
+	say("disk", "summary %u written, %u read, %u wrong", written, verified,
+	    wrong);
+	if (written != (unsigned int)blocks || verified != written || wrong)
+		fail("disk", "not every block came back as it was written");
+}
+
+static void list_name(const char *folder, const char *name)
+{
+	printf("%s/%s\n", folder, name);
+}
+
+static void show(const char *path)
+{
+	char buf[1024];
+	ssize_t len;
+	int fd = open(path, O_RDONLY);
+
+	if (fd < 0) {
+		printf("%s: errno %d\n", path, errno);
+		return;
+	}
+	while ((len = read(fd, buf, sizeof(buf))) > 0)
+		write(1, buf, len);
+	close(fd);
+}
+
+static void prompt(void)
+{
+	char line[512];
+
+	printf("\nNot a shell: cat FILE, ls FOLDER, write FILE TEXT, quit\n");
+	for (;;) {
+		char *space, *file, *text;
+
+		printf("guest# ");
+		if (!fgets(line, sizeof(line), stdin))
+			return;
+		for (text = line; *text; text++) {
+			if (*text == '\r' || *text == '\n')
+				*text = '\0';
+		}
+		space = strchr(line, ' ');
+		file = space ? space + 1 : (char *)"/";
+		if (space)
+			*space = '\0';
+		if (!strcmp(line, "quit") || !strcmp(line, "exit")) {
+			return;
+		} else if (!strcmp(line, "cat")) {
+			show(file);
+		} else if (!strcmp(line, "ls")) {
+			for_each_name(file, list_name);
+		} else if (!strcmp(line, "write")) {
+			text = strchr(file, ' ');
+			if (!text) {
+				printf("write FILE TEXT\n");
+				continue;
+			}
+			*text++ = '\0';
+			if (write_file(file, text))
+				printf("%s: errno %d\n", file, errno);
+		} else if (line[0]) {
+			printf("cat FILE, ls FOLDER, write FILE TEXT, quit\n");
+		}
+	}
+}
+
+static void mount_or_fail(const char *type, const char *folder)
+{
+	mkdir(folder, 0755);
+	if (mount(type, folder, type, 0, NULL))
+		fail("mount", folder);
+}
+
+int main(void)
+{
+	static const char *const memory[] = { "MemTotal", "MemFree",
+					      "Cma", NULL };
+	static char cmdline[4096];
+	bool interactive = false, dump = false;
+	char *word, *next;
+
+	mkdir("/dev", 0755);
+	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
+	kmsg = open("/dev/kmsg", O_WRONLY);
+	mount_or_fail("proc", "/proc");
+	mount_or_fail("sysfs", "/sys");
+	mount_or_fail("debugfs", "/sys/kernel/debug");
+	mount_or_fail("tmpfs", "/tmp");
+
+	say("start", "user space reached");
+	if (read_file("/proc/cmdline", cmdline, sizeof(cmdline)) < 0)
+		fail("start", "no /proc/cmdline");
+	say_lines("cmdline", "/proc/cmdline", NULL);
+
+	for (word = cmdline; word && *word; word = next) {
+		next = strchr(word, ' ');
+		if (next)
+			*next++ = '\0';
+		if (!strncmp(word, "guest.dmatest=", 14))
+			run_dmatest(word + 14);
+		else if (!strncmp(word, "guest.disk=", 11))
+			run_disk(word + 11);
+		else if (!strcmp(word, "guest.dump"))
+			dump = true;
+		else if (!strcmp(word, "guest.interactive"))
+			interactive = true;
+		else if (!strncmp(word, "guest.", 6))
+			fail("start", word);
+	}
+
+	if (dump)
+		say_lines("dump", "/sys/kernel/debug/dma-api/dump", NULL);
+	say_lines("meminfo", "/proc/meminfo", memory);
+	for_each_name("/sys/kernel/debug/cma", say_debugfs_area);
+	for_each_name("/sys/kernel/mm/cma", say_sysfs_area);
+	for_each_name("/sys/kernel/debug/dma_contiguous", say_table);
+	say_lines("iomem", "/proc/iomem", NULL);
+
+	if (interactive)
+		prompt();
+
+	say("end", "%s, %u failures", failures ? "fail" : "pass", failures);
+	/* the UARTs are polled by printk: nothing is left to flush */
+	reboot(LINUX_REBOOT_CMD_RESTART);
+	for (;;)
+		msleep(1000);
+}

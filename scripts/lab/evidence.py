@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a guest's console proves.
+
+The guest program sends its report through /dev/kmsg, one record per line:
+`[    1.234567] guest: SECTION: TEXT`. Where memory lies is read from the DMA
+API debug dump, which is not code of the series.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from .ranges import Range
+
+_RECORD = re.compile(r"^(?:<\d+>)?(?:\[ *\d+\.\d+\]\s*(?:\[[^]]*\]\s*)?)?"
+                     r"guest: ([\w-]+): (.*)$")
+# dump_show() in kernel/dma/debug.c; the names are its type2name[].
+_DUMP_LINE = re.compile(
+    r"(?P<driver>.*?) ?(?P<device>\S+) "
+    r"(?P<type>single|scatter-gather|coherent|noncoherent|phy)"
+    r" idx \d+ P=(?P<paddr>0x[0-9a-f]+) D=(?P<dma>[0-9a-f]+) "
+    r"L=(?P<size>[0-9a-f]+) ")
+_DMATEST = re.compile(r"dmatest: \S+: summary (\d+) tests, (\d+) failures")
+_DMATEST_ERROR = re.compile(r"dmatest: \S+: (?:result #\d+: (?!'test passed')"
+                            r"|dstbuf|srcbuf)")
+_DISK = re.compile(r"summary (\d+) written, (\d+) read, (\d+) wrong")
+_AREA = re.compile(r"(\S+) base_pfn (\d+) pages (\d+)")
+
+
+class Unreadable(ValueError):
+    """A line of the evidence has a form that this program does not know."""
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """One entry of the DMA API debug dump."""
+
+    driver: str
+    device: str
+    type: str
+    paddr: int
+    dma: int
+    size: int
+
+    def inside(self, area: Range) -> bool:
+        """Both the memory and the handle lie wholly in @area."""
+        return area.contains(self.paddr, self.size) and \
+            area.contains(self.dma, self.size)
+
+    def __str__(self) -> str:
+        return f"{self.device}: {self.type} P=0x{self.paddr:x} " \
+               f"D=0x{self.dma:x} size 0x{self.size:x}"
+
+
+def parse_dump(lines: Iterable[str]) -> list[Mapping]:
+    """The entries of a DMA API debug dump; raises Unreadable."""
+    mappings = []
+    for line in lines:
+        match = _DUMP_LINE.match(line)
+        if not match:
+            raise Unreadable(f"not a line of the DMA API debug dump: {line!r}")
+        mappings.append(Mapping(
+            match["driver"], match["device"], match["type"],
+            int(match["paddr"], 16), int(match["dma"], 16),
+            int(match["size"], 16)))
+    return mappings
+
+
+@dataclass
+class Report:
+    """Everything a guest said, by section, and what the kernel logged."""
+
+    kernel: list[str] = field(default_factory=list)
+    sections: dict[str, list[str]] = field(default_factory=dict)
+    complete: set[str] = field(default_factory=set)
+    absent: set[str] = field(default_factory=set)
+
+    @property
+    def started(self) -> bool:
+        """Whether user space was reached."""
+        return "start" in self.sections
+
+    @property
+    def ended(self) -> bool:
+        """Whether the end marker is there."""
+        return bool(self.sections.get("end"))
+
+    @property
+    def passed(self) -> bool:
+        """Whether the guest itself found nothing wrong."""
+        return self.ended and self.sections["end"][-1] == "pass, 0 failures"
+
+    @property
+    def failures(self) -> list[str]:
+        """The failures that the guest named."""
+        return [f"{section}: {line.removeprefix('FAILED: ')}"
+                for section, lines in self.sections.items()
+                for line in lines if line.startswith("FAILED: ")]
+
+    @property
+    def cmdline(self) -> str:
+        """The command line as the kernel has it (one line, in chunks)."""
+        return "".join(self.sections.get("cmdline", []))
+
+    @property
+    def dump(self) -> list[Mapping]:
+        """The DMA API debug dump; raises Unreadable if it is not whole."""
+        if "dump" not in self.complete:
+            raise Unreadable("the DMA API debug dump is missing or cut off")
+        return parse_dump(self.sections["dump"])
+
+    @property
+    def areas(self) -> dict[str, Range]:
+        """The CMA areas that /sys/kernel/debug/cma shows, by name."""
+        areas = {}
+        for line in self.sections.get("areas", []):
+            match = _AREA.fullmatch(line)
+            if not match:
+                raise Unreadable(f"not a CMA area: {line!r}")
+            areas[match[1]] = Range(int(match[2]) << 12, int(match[3]) << 12)
+        return areas
+
+    def meminfo(self, name: str) -> int | None:
+        """A figure of /proc/meminfo in bytes, None if it is not there."""
+        for line in self.sections.get("meminfo", []):
+            key, _, value = line.partition(":")
+            if key == name and value.split():
+                return int(value.split()[0]) << 10
+        return None
+
+    @property
+    def dmatest(self) -> tuple[int, int]:
+        """Copies and failures, from dmatest's own summary lines."""
+        copies = failed = 0
+        for line in self.kernel:
+            match = _DMATEST.search(line)
+            if match:
+                copies += int(match[1])
+                failed += int(match[2])
+            elif _DMATEST_ERROR.search(line):
+                failed += 1
+        return copies, failed
+
+    @property
+    def disk(self) -> tuple[int, int]:
+        """Disk transfers and blocks that came back wrong."""
+        for line in self.sections.get("disk", []):
+            match = _DISK.fullmatch(line)
+            if match:
+                return int(match[1]) + int(match[2]), int(match[3])
+        return 0, 0
+
+
+def parse(lines: Iterable[str]) -> Report:
+    """Sort the lines of a console into a Report."""
+    report = Report()
+    for line in lines:
+        line = line.rstrip("\r\n")
+        match = _RECORD.match(line)
+        if not match:
+            report.kernel.append(line)
+            continue
+        section, text = match.groups()
+        if text == "begin":
+            report.sections[section] = []
+        elif text == "end":
+            report.complete.add(section)
+        elif text.startswith("absent: "):
+            report.absent.add(section)
+        else:
+            report.sections.setdefault(section, []).append(text)
+    return report

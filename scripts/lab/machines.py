@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The machines that the laboratory boots, and what is special about them."""
+
+from dataclasses import dataclass
+
+from .errors import Exit, LabError
+from .paths import MIB
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One QEMU machine.
+
+    @ram         where RAM starts
+    @memory      default size of RAM in MiB, @memory_range what is possible
+    @dtb         below arch/arm/boot/dts; None: QEMU makes it
+    @cmdline     what the kernel needs to boot there
+    @device      the device of the default wish, @label and @start its area
+    @work        words for the guest that make this device move data
+    """
+
+    name: str
+    qemu: tuple[str, ...]
+    ram: int
+    memory: int
+    memory_range: tuple[int, int]
+    dtb: str | None
+    cmdline: str
+    serial_before: tuple[str, ...]
+    disk: bool
+    device: str
+    label: str
+    start: str
+    work: str
+
+    @property
+    def wish(self) -> str:
+        """The parameters that `boot` tries by default."""
+        return f"cma={self.label}=8M@{self.start} " \
+               f"cma_map={self.device}={self.label}"
+
+
+# 200 copies or transfers are the least that count as proof; both do more.
+MIN_TRANSFERS = 200
+
+MACHINES = {
+    machine.name: machine for machine in (
+        # The second serial port is the console. -smp 1: QEMU's model does
+        # not start the second core; maxcpus=1 spares a second of waiting
+        # for it, as the device tree of the board has two.
+        Machine(name="zynq",
+                qemu=("-machine", "xilinx-zynq-a9", "-smp", "1"),
+                ram=0, memory=512, memory_range=(64, 1024),
+                dtb="xilinx/zynq-zc702.dtb",
+                cmdline="console=ttyPS0 maxcpus=1",
+                serial_before=("-serial", "null"), disk=False,
+                device="f8003000.dma-controller", label="cmadevlabel",
+                start="32M",
+                work="guest.dmatest=f8003000.dma-controller:240:2"),
+        # highmem=off: without LPAE the kernel cannot reach PCI above 4 GiB.
+        Machine(name="virt",
+                qemu=("-machine", "virt,highmem=off", "-cpu", "cortex-a15",
+                      "-smp", "2"),
+                ram=0x40000000, memory=256, memory_range=(64, 2048),
+                dtb=None,
+                cmdline="console=ttyAMA0",
+                serial_before=(), disk=True,
+                device="0000:00:02.0", label="nvmearea",
+                start="0x48000000",
+                work="guest.disk=/dev/nvme0n1:240"),
+    )
+}
+
+
+def find(name: str) -> Machine:
+    """The machine called @name; raises LabError(USAGE)."""
+    try:
+        return MACHINES[name]
+    except KeyError:
+        raise LabError(Exit.USAGE, f"--machine {name}: no such machine; "
+                       f"there are {', '.join(MACHINES)}") from None
+
+
+def memory(machine: Machine, text: str | None) -> int:
+    """--mem in MiB (a plain number is MiB, as for QEMU's -m)."""
+    if text is None:
+        return machine.memory
+    factor = {"m": 1, "g": 1024}.get(text[-1:].lower())
+    digits = text[:-1] if factor else text
+    least, most = machine.memory_range
+    if not digits.isascii() or not digits.isdigit():
+        raise LabError(Exit.USAGE, f"--mem {text}: not a size; "
+                       f"{least}M to {most}M is possible on {machine.name}")
+    size = int(digits) * (factor or 1)
+    if not least <= size <= most:
+        raise LabError(Exit.USAGE, f"--mem {text}: {machine.name} takes "
+                       f"{least}M to {most}M")
+    return size
+
+
+def ram_bytes(mebibytes: int) -> int:
+    """@mebibytes of RAM in bytes."""
+    return mebibytes * MIB

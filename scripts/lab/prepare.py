@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""From a checkout to a kernel and an initramfs that can be booted."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import build, guest, packages, paths, source, tree
+from .errors import Exit, LabError
+from .options import Options
+from .output import Output
+
+STEPS = 5
+TARGETS = ("zImage", "dtbs", *guest.TARGETS)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a boot needs."""
+
+    version: str
+    tree: Path
+    build: Path
+    initrd: Path
+    stock: bool
+
+    @property
+    def kernel(self) -> Path:
+        """The image that was built."""
+        return self.build / "arch" / "arm" / "boot" / "zImage"
+
+    @property
+    def built_in_cmdline(self) -> str:
+        """CONFIG_CMDLINE of this kernel."""
+        try:
+            text = (self.build / ".config").read_text()
+        except OSError:
+            return ""
+        match = re.search(r'^CONFIG_CMDLINE="(.*)"$', text, re.M)
+        return match[1] if match else ""
+
+
+def check_config(name: str) -> str:
+    """--config NAME; raises LabError(USAGE) if there is no such fragment."""
+    known = sorted(path.stem for path in
+                   paths.KERNEL_CONFIG.glob("*.config"))
+    if name != "default" and (name not in known or name == "base"):
+        raise LabError(Exit.USAGE, f"--config {name}: no such configuration; "
+                       "there are default, "
+                       + ", ".join(n for n in known if n != "base"))
+    return name
+
+
+def kernel(options: Options, output: Output, config: str = "default",
+           stock: bool = False) -> Prepared:
+    """Packages, source, tree, kernel and guest program: STEPS steps."""
+    with output.step("packages"):
+        packages.require(options, output, "fetch", "build", "run")
+    with output.step("fetch"):
+        version = source.ensure(options, output).version
+    with output.step("apply" if not stock else "apply (stock, no patches)"):
+        folder = tree.ensure(options, output, stock=stock)
+    with output.step(f"build {config}"):
+        made = build.ensure(options, output, folder, config, targets=TARGETS)
+    with output.step("guest"):
+        initrd = guest.initramfs(output, folder, made)
+    output.record(kernel=version, config=config, stock=stock)
+    return Prepared(version, folder, made, initrd, stock)

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Start QEMU, watch its console, and never leave it behind."""
+
+import re
+import selectors
+import shlex
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import process
+from .errors import Exit, LabError
+from .machines import Machine
+
+PROGRAM = "qemu-system-arm"
+DISK_MIB = 16
+# After the kernel gave up, QEMU gets this long to end by itself.
+PANIC_SECONDS = 5.0
+_PANIC = re.compile(rb"Kernel panic - not syncing")
+
+
+@dataclass(frozen=True)
+class Boot:
+    """One boot: what is started and where its files go."""
+
+    machine: Machine
+    folder: Path
+    kernel: Path
+    cmdline: str
+    memory: int
+    dtb: Path
+    initrd: Path | None = None
+    interactive: bool = False
+    extra: tuple[str, ...] = ()
+    timeout: float = 60.0
+
+
+@dataclass
+class Console:
+    """What came of a boot."""
+
+    log: Path
+    lines: list[str] = field(default_factory=list)
+    timed_out: bool = False
+    status: int = 0
+    seconds: float = 0.0
+
+
+def append(machine: Machine, *parts: str) -> str:
+    """The kernel command line: what the machine needs, then @parts."""
+    return " ".join(part for part in (machine.cmdline, *parts) if part)
+
+
+def _hardware(machine: Machine, memory: int) -> list[str]:
+    return [PROGRAM, *machine.qemu, "-m", f"{memory}M", "-nodefaults",
+            "-no-reboot", "-display", "none"]
+
+
+def _quote(path: Path) -> str:
+    """A path inside a QEMU option list: a comma is written twice."""
+    return str(path).replace(",", ",,")
+
+
+def command(boot: Boot) -> list[str]:
+    """The exact QEMU command of @boot."""
+    machine = boot.machine
+    words = _hardware(machine, boot.memory)
+    if boot.interactive:
+        words += [*machine.serial_before,
+                  "-chardev", "stdio,id=console,mux=on,signal=off,logfile="
+                  + _quote(boot.folder / "console.log"),
+                  "-serial", "chardev:console", "-mon", "chardev=console"]
+    else:
+        words += ["-monitor", "none", *machine.serial_before,
+                  "-serial", "stdio"]
+    if machine.disk:
+        words += ["-drive", "if=none,id=disk,format=raw,file="
+                  + _quote(boot.folder / "disk.img"),
+                  "-device", "nvme,drive=disk,serial=laboratory,addr=2"]
+    words += [*boot.extra, "-kernel", str(boot.kernel),
+              "-dtb", str(boot.dtb)]
+    if boot.initrd:
+        words += ["-initrd", str(boot.initrd)]
+    return words + ["-append", boot.cmdline]
+
+
+def device_tree(machine: Machine, build: Path, folder: Path, memory: int,
+                coherent: bool, overlay: Path | None) -> Path:
+    """The DTB for a boot, with @overlay applied, below @folder.
+
+    The tree that QEMU makes for virt calls every device dma-coherent, so
+    that no cache maintenance and none of the non-coherent paths would run:
+    the property is taken out unless @coherent.
+    """
+    log = folder / "dtb.log"
+    if machine.dtb:
+        if coherent:
+            raise LabError(Exit.USAGE, f"--coherent: {machine.name} has no "
+                                       "coherent devices; virt has")
+        base = build / "arch" / "arm" / "boot" / "dts" / machine.dtb
+    else:
+        base = _generated_tree(machine, folder, memory, coherent, log)
+    if not overlay:
+        return base
+    result, blob = folder / "machine.dtb", folder / "overlay.dtbo"
+    if process.run(["dtc", "-q", "-@", "-I", "dts", "-O", "dtb", "-o",
+                    str(blob), str(overlay)], log=log).returncode:
+        raise LabError(Exit.USAGE, f"--dtso {overlay}: dtc refuses it", log)
+    if process.run(["fdtoverlay", "-i", str(base), "-o", str(result),
+                    str(blob)], log=log).returncode:
+        raise LabError(Exit.USAGE, f"--dtso {overlay}: it does not apply to "
+                                   f"the device tree of {machine.name}", log)
+    return result
+
+
+def _generated_tree(machine: Machine, folder: Path, memory: int,
+                    coherent: bool, log: Path) -> Path:
+    raw, source = folder / "qemu.dtb", folder / "qemu.dts"
+    base = folder / "base.dtb"
+    dump = [*_hardware(machine, memory), "-monitor", "none"]
+    dump[dump.index("-machine") + 1] += ",dumpdtb=" + _quote(raw)
+    if process.run(dump, log=log).returncode:
+        raise LabError(Exit.ENVIRONMENT,
+                       f"{PROGRAM} cannot dump its device tree", log)
+    if process.run(["dtc", "-q", "-I", "dtb", "-O", "dts", "-o", str(source),
+                    str(raw)], log=log).returncode:
+        raise LabError(Exit.BUILD, "dtc cannot read the tree of QEMU", log)
+    if not coherent and source.exists():
+        source.write_text(re.sub(r"^\s*dma-coherent;\n", "",
+                                 source.read_text(), flags=re.M))
+    if process.run(["dtc", "-q", "-I", "dts", "-O", "dtb", "-o", str(base),
+                    str(source)], log=log).returncode:
+        raise LabError(Exit.BUILD, f"dtc cannot write {base}", log)
+    return base
+
+
+def run(boot: Boot, on_line: Callable[[str], None] | None = None) -> Console:
+    """Boot, write console.log and cmdline into the folder, and wait.
+
+    QEMU is killed after the timeout, and if it does not end by itself soon
+    after a panic.
+    """
+    if len(boot.cmdline) >= 1024:
+        # COMMAND_LINE_SIZE in arch/arm/include/uapi/asm/setup.h
+        raise LabError(Exit.USAGE, f"the kernel command line is "
+                       f"{len(boot.cmdline)} characters, 1023 are possible")
+    words = command(boot)
+    log = boot.folder / "console.log"
+    (boot.folder / "cmdline").write_text(shlex.join(words) + "\n")
+    if boot.machine.disk:
+        with open(boot.folder / "disk.img", "wb") as disk:
+            disk.truncate(DISK_MIB << 20)
+    begin = time.monotonic()
+    console = Console(log)
+    if boot.interactive:
+        console.status = process.run(words, foreground=True).returncode
+    else:
+        _watch(words, boot, console, on_line)
+    console.seconds = time.monotonic() - begin
+    if log.exists():
+        console.lines = log.read_text(errors="replace").splitlines()
+    return console
+
+
+def _watch(words: list[str], boot: Boot, console: Console,
+           on_line: Callable[[str], None] | None) -> None:
+    deadline = time.monotonic() + boot.timeout
+    child = process.start(words, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    pending = b""
+    try:
+        with open(console.log, "wb") as log, \
+                selectors.DefaultSelector() as selector:
+            selector.register(child.stdout, selectors.EVENT_READ)
+            panicked = False
+            while True:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    console.timed_out = not panicked
+                    break
+                if not selector.select(min(left, 1.0)):
+                    continue
+                data = child.stdout.read1(65536)
+                if not data:
+                    break
+                log.write(data.replace(b"\r", b""))
+                log.flush()
+                pending += data
+                *whole, pending = pending.split(b"\n")
+                for line in whole:
+                    if on_line:
+                        on_line(line.decode(errors="replace").rstrip("\r"))
+                    if not panicked and _PANIC.search(line):
+                        panicked = True
+                        deadline = min(deadline,
+                                       time.monotonic() + PANIC_SECONDS)
+    finally:
+        process.kill(child, grace=1.0 if child.poll() is None else 0.0)
+        console.status = child.returncode
