@@ -1,31 +1,57 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """git in the kernel trees under out/, independent of the user's settings."""
 
+import os
 import subprocess
 from pathlib import Path
 
-from . import process
+from . import paths, process
 from .errors import Exit
 
 # Neither the user's nor the system's configuration may change a commit or an
-# exported patch.
-ENV = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1",
-       "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-# Who commits what this program makes: fixed, so that the same source and the
-# same patches give the same commit ids everywhere.
-NAME, EMAIL, DATE = "scripts/cma", "cma@localhost", "1700000000 +0000"
-COMMITTER = {**ENV, "GIT_COMMITTER_NAME": NAME, "GIT_COMMITTER_EMAIL": EMAIL,
-             "GIT_COMMITTER_DATE": DATE}
-AUTHOR = {"GIT_AUTHOR_NAME": NAME, "GIT_AUTHOR_EMAIL": EMAIL,
-          "GIT_AUTHOR_DATE": DATE}
-OPTIONS = ["-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false",
-           "-c", "core.attributesFile=/dev/null", "-c", "gc.auto=0",
-           "-c", "commit.gpgSign=false", "-c", "advice.detachedHead=false"]
+# exported patch. Who commits what this program makes is fixed, so that the
+# same source and the same patches give the same commit ids everywhere.
+CONFIG_FILE = paths.OUT / "gitconfig"
+CONFIG = """\
+# Written by scripts/cma for its own git commands.
+[user]
+	name = scripts/cma
+	email = cma@localhost
+[core]
+	hooksPath = /dev/null
+	autocrlf = false
+	attributesFile = /dev/null
+	abbrev = 12
+[gc]
+	auto = 0
+[commit]
+	gpgSign = false
+[advice]
+	detachedHead = false
+[diff]
+	orderFile = /dev/null
+	suppressBlankEmpty = false
+[i18n]
+	logOutputEncoding = UTF-8
+[format]
+	mboxrd = false
+"""
+ENV = {"GIT_CONFIG_GLOBAL": str(CONFIG_FILE), "GIT_CONFIG_NOSYSTEM": "1",
+       "LC_ALL": "C"}
+DATE = "1700000000 +0000"
+FIXED_DATE = {**ENV, "GIT_AUTHOR_DATE": DATE, "GIT_COMMITTER_DATE": DATE}
+# For what the developer commits through this program: their own settings.
+USER_ENV = {"LC_ALL": "C"}
 
 
 def command(tree: Path, *words: str) -> list[str]:
     """The command line of git @words in @tree."""
-    return ["git", *OPTIONS, "-C", str(tree), *words]
+    if not CONFIG_FILE.exists() or CONFIG_FILE.read_text() != CONFIG:
+        CONFIG_FILE.parent.mkdir(parents=True, exist_ok=True)
+        temporary = CONFIG_FILE.with_suffix(f".{os.getpid()}")
+        temporary.write_text(CONFIG)
+        temporary.replace(CONFIG_FILE)
+    return ["git", "-C", str(tree), *words]
 
 
 def run(tree: Path, *words: str, env: dict[str, str] | None = None,
@@ -33,7 +59,7 @@ def run(tree: Path, *words: str, env: dict[str, str] | None = None,
         input: str | None = None, on_line=None,
         ) -> subprocess.CompletedProcess[str]:
     """Run a git command that changes something."""
-    return process.run(command(tree, *words), env=env or COMMITTER, log=log,
+    return process.run(command(tree, *words), env=env or ENV, log=log,
                        check=check, input=input, on_line=on_line)
 
 

@@ -213,7 +213,9 @@ def failure(code: Exit, command: list[str], status: int, text: str,
                         f"{os.path.basename(command[0])}: {DISK_FULL}", log)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     last = lines[-1] if lines else "no output"
-    what = " ".join(command[:2]) if len(command) > 1 else command[0]
+    words = [word for word in command[1:]
+             if not word.startswith("-") and "/" not in word]
+    what = " ".join([os.path.basename(command[0]), *words[:1]])
     return LabError(code, f"{what} failed with status {status}: {last}", log)
 
 

@@ -24,6 +24,8 @@ from .output import Output, short
 STATE = Path(".git") / "cma-state.json"
 ASIDE = paths.OUT / "linux-apply"
 WRITTEN_MIB = 700
+# 90,000 loose objects would take twice the space.
+INTO_ONE_PACK = ["-c", "core.bigFileThreshold=1", "-c", "core.compression=1"]
 IN_PROGRESS = ("rebase-merge", "rebase-apply", "MERGE_HEAD",
                "CHERRY_PICK_HEAD", "REVERT_HEAD", "BISECT_LOG")
 
@@ -127,8 +129,7 @@ def _create(kernel: source.Source, output: Output, log: Path) -> None:
                         ("core.untrackedCache", "true"),
                         ("rebase.autoSquash", "true")):
         git.run(fresh, "config", name, value, log=log)
-    git.run(fresh, "-c", "core.looseCompression=1", "add", "-A", "-f", ".",
-            log=log)
+    git.run(fresh, *INTO_ONE_PACK, "add", "-A", "-f", ".", log=log)
     tree_id = git.ask(fresh, "write-tree").strip()
     commit = _commit_base(fresh, tree_id, kernel.version)
     git.run(fresh, "update-ref", "HEAD", commit, log=log)
@@ -142,7 +143,7 @@ def _create(kernel: source.Source, output: Output, log: Path) -> None:
 def _commit_base(tree: Path, tree_id: str, version: str) -> str:
     return git.ask(tree, "commit-tree", tree_id, "-m",
                    f"Linux {version}\n\nThe pristine source.",
-                   env={**git.COMMITTER, **git.AUTHOR}).strip()
+                   env=git.FIXED_DATE).strip()
 
 
 def _new_base(kernel: source.Source, output: Output, log: Path) -> str:
@@ -155,9 +156,10 @@ def _new_base(kernel: source.Source, output: Output, log: Path) -> str:
     try:
         source.unpack(kernel, fresh, output)
         output.progress("recording the base commit")
-        env = {**git.COMMITTER, "GIT_DIR": str(paths.TREE / ".git"),
+        env = {**git.ENV, "GIT_DIR": str(paths.TREE / ".git"),
                "GIT_WORK_TREE": str(fresh), "GIT_INDEX_FILE": str(index)}
-        git.run(fresh, "add", "-A", "-f", ".", env=env, log=log)
+        git.run(fresh, *INTO_ONE_PACK, "add", "-A", "-f", ".", env=env,
+                log=log)
         tree_id = git.ask(fresh, "write-tree", env=env).strip()
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -219,7 +221,7 @@ def _guard_local_work(state: dict[str, str], force: bool, output: Output,
         git.run(tree, "add", "-A", log=log)
         git.run(tree, "commit", "-q", "--no-verify", "-m",
                 "Uncommitted work, set aside by apply --force",
-                env={**git.COMMITTER, **git.AUTHOR}, log=log)
+                env=git.FIXED_DATE, log=log)
         output.info(f"backup: branch {name} keeps the uncommitted changes")
 
 
@@ -283,7 +285,7 @@ def _apply_series(folder: Path, log: Path) -> None:
     except (covers.CoverError, UnicodeDecodeError) as error:
         raise LabError(Exit.BUILD,
                        f"{short(cover_file)}: {error}") from None
-    env = {**git.COMMITTER, "GIT_AUTHOR_NAME": author[0],
+    env = {**git.ENV, "GIT_AUTHOR_NAME": author[0],
            "GIT_AUTHOR_EMAIL": author[1], "GIT_AUTHOR_DATE": author[2],
            "GIT_COMMITTER_DATE": author[2]}
     commit = git.ask(ASIDE, "commit-tree", "HEAD^{tree}", "-p", "HEAD",
