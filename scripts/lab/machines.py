@@ -12,7 +12,9 @@ class Machine:
     """One QEMU machine.
 
     @ram         where RAM starts
-    @memory      default size of RAM in MiB, @memory_range what is possible
+    @memory      default size of RAM in MiB, @memory_range what is possible;
+                 with less, the initrd (QEMU puts it into the middle of the
+                 RAM, at most at 128 MiB) is where the default wish points
     @dtb         below arch/arm/boot/dts; None: QEMU makes it
     @cmdline     what the kernel needs to boot there
     @device      the device of the default wish, @label and @start its area
@@ -50,7 +52,7 @@ MACHINES = {
         # for it, as the device tree of the board has two.
         Machine(name="zynq",
                 qemu=("-machine", "xilinx-zynq-a9", "-smp", "1"),
-                ram=0, memory=512, memory_range=(64, 1024),
+                ram=0, memory=512, memory_range=(96, 1024),
                 dtb="xilinx/zynq-zc702.dtb",
                 cmdline="console=ttyPS0 maxcpus=1",
                 serial_before=("-serial", "null"), disk=False,
@@ -61,12 +63,12 @@ MACHINES = {
         Machine(name="virt",
                 qemu=("-machine", "virt,highmem=off", "-cpu", "cortex-a15",
                       "-smp", "2"),
-                ram=0x40000000, memory=256, memory_range=(64, 2048),
+                ram=0x40000000, memory=256, memory_range=(96, 2048),
                 dtb=None,
                 cmdline="console=ttyAMA0",
                 serial_before=(), disk=True,
                 device="0000:00:02.0", label="nvmearea",
-                start="0x48000000",
+                start="0x42000000",
                 work="guest.disk=/dev/nvme0n1:240"),
     )
 }

@@ -5,8 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import build, guest, packages, paths, source, tree
-from .errors import Exit, LabError
+from . import build, guest, kconfig, packages, source, tree
 from .options import Options
 from .output import Output
 
@@ -40,15 +39,14 @@ class Prepared:
         return match[1] if match else ""
 
 
-def check_config(name: str) -> str:
+def check_config(name: str) -> None:
     """--config NAME; raises LabError(USAGE) if there is no such fragment."""
-    known = sorted(path.stem for path in
-                   paths.KERNEL_CONFIG.glob("*.config"))
-    if name != "default" and (name not in known or name == "base"):
-        raise LabError(Exit.USAGE, f"--config {name}: no such configuration; "
-                       "there are default, "
-                       + ", ".join(n for n in known if n != "base"))
-    return name
+    kconfig.fragments(name)
+
+
+def fragments(stock: bool) -> tuple[str, ...]:
+    """Fragments that only a kernel with the series can have."""
+    return () if stock else ("kunit",)
 
 
 def kernel(options: Options, output: Output, config: str = "default",
@@ -61,7 +59,8 @@ def kernel(options: Options, output: Output, config: str = "default",
     with output.step("apply" if not stock else "apply (stock, no patches)"):
         folder = tree.ensure(options, output, stock=stock)
     with output.step(f"build {config}"):
-        made = build.ensure(options, output, folder, config, targets=TARGETS)
+        made = build.ensure(options, output, folder, config,
+                            fragments(stock), TARGETS)
     with output.step("guest"):
         initrd = guest.initramfs(output, folder, made)
     output.record(kernel=version, config=config, stock=stock)
