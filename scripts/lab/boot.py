@@ -186,7 +186,7 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     output.record(**results.document(**facts))
     for line in outcome.seen:
         output.info(line)
-    for line in results.problems():
+    for line in results.shown_problems():
         output.info(line)
     code = results.exit
     what = f"boot: {machine.name}, Linux {prepared.version}" \

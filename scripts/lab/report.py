@@ -11,6 +11,7 @@ from typing import Any
 
 from .errors import Exit
 
+SHOWN_PROBLEMS = 20
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd]")
 
@@ -80,6 +81,14 @@ class Results:
         return [f"{case.suite}: {case.name} {case.status}"
                 + (f": {case.message}" if case.message else "")
                 for case in self.cases if case.status != PASSED]
+
+    def shown_problems(self) -> list[str]:
+        """problems(), failures first, cut to what fits on a screen."""
+        lines = sorted(self.problems(), key=lambda line: " skipped" in line)
+        if len(lines) <= SHOWN_PROBLEMS:
+            return lines
+        return [*lines[:SHOWN_PROBLEMS],
+                f"and {len(lines) - SHOWN_PROBLEMS} more, see results.json"]
 
     def document(self, **extra: Any) -> dict[str, Any]:
         """What results.json holds and --json prints."""
