@@ -103,10 +103,11 @@ def make(source_tree: Path, folder: Path, targets: list[str], log: Path,
 
 
 def configure(source_tree: Path, folder: Path, files: list[Path], log: Path,
-              output: Output, arch: str = "arm") -> None:
+              output: Output, arch: str = "arm",
+              asserted: list[Path] | None = None) -> None:
     """Write folder/.config from @files on top of allnoconfig, and assert it.
 
-    Raises LabError(BUILD) naming fragment, symbol, wanted and got value.
+    @asserted limits the assertion to these fragments. Raises LabError(BUILD) naming fragment, symbol, wanted and got value.
     """
     process.run([f"{LINK}/scripts/kconfig/merge_config.sh", "-m", "-Q", "-O",
                  ".", *(str(path.resolve()) for path in files)], cwd=folder,
@@ -114,8 +115,9 @@ def configure(source_tree: Path, folder: Path, files: list[Path], log: Path,
                 log=log, check=Exit.BUILD)
     make(source_tree, folder, ["allnoconfig"], log, output, arch=arch,
          extra=[f"KCONFIG_ALLCONFIG={folder / '.config.merged'}"])
-    wrong = kconfig.broken(kconfig.wishes(files), (folder / ".config")
-                           .read_text(encoding="utf-8"))
+    wrong = kconfig.broken(kconfig.wishes(
+        files if asserted is None else asserted),
+        (folder / ".config").read_text(encoding="utf-8"))
     if wrong:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         with open(log, "a", encoding="utf-8") as file:

@@ -84,7 +84,10 @@ GROUPS: dict[str, tuple[Tool, ...]] = {
              ("fdtoverlay", "--version")),
     ),
     "check": (
-        Tool("codespell", "codespell", ("codespell", "--version")),
+        # checkpatch runs the system's python3 for these three
+        Tool("codespell", "/usr/bin/codespell", ("codespell", "--version")),
+        Tool("python3-git", "/usr/lib/python3/dist-packages/git"),
+        Tool("python3-ply", "/usr/lib/python3/dist-packages/ply"),
         Tool("dpkg-dev", "dpkg-source", ("dpkg-source", "--version")),
         Tool("libelf-dev", "/usr/include/libelf.h"),
     ),
