@@ -4,7 +4,7 @@
 import re
 from dataclasses import dataclass
 
-_NUMBER = re.compile(r"(0[xX][0-9a-fA-F]+|\d+)([kKmMgGtT]?)")
+_NUMBER = re.compile(r"(0[xX][0-9a-fA-F]+|\d+)([kKmMgGtT]?)", re.ASCII)
 _SHIFT = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 
 

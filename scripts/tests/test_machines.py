@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Machines, their options, and the QEMU command."""
+
+import unittest
+from pathlib import Path
+
+from lab import boot, machines, qemu, wish
+from lab.errors import Exit, LabError
+
+
+class Machines(unittest.TestCase):
+    def test_default_wish_lies_in_ram_and_not_under_the_initrd(self):
+        for machine in machines.MACHINES.values():
+            for megabytes in (*machine.memory_range, machine.memory):
+                area, = wish.parse(machine.wish).areas.values()
+                size = machines.ram_bytes(megabytes)
+                self.assertGreaterEqual(area.start, machine.ram)
+                self.assertLess(area.last, machine.ram + size)
+                initrd = machine.ram + min(size // 2, 128 << 20)
+                self.assertFalse(area.contains(initrd), megabytes)
+
+    def test_work_is_enough(self):
+        for machine in machines.MACHINES.values():
+            numbers = [int(part) for part in machine.work.split(":")
+                       if part.isdigit()]
+            self.assertGreaterEqual(max(numbers), machines.MIN_TRANSFERS)
+
+    def test_memory(self):
+        zynq = machines.find("zynq")
+        for text, expected in ((None, 512), ("768M", 768), ("768", 768),
+                               ("1G", 1024), ("512m", 512)):
+            self.assertEqual(machines.memory(zynq, text), expected)
+        for text in ("", "M", "1T", "-1", "64K", "32M", "3G", "x", "\u0661"):
+            with self.assertRaises(LabError, msg=text) as caught:
+                machines.memory(zynq, text)
+            self.assertEqual(caught.exception.exit, Exit.USAGE)
+
+    def test_unknown_machine_names_those_there_are(self):
+        with self.assertRaises(LabError) as caught:
+            machines.find("pc")
+        self.assertIn("zynq", caught.exception.message)
+
+
+class Command(unittest.TestCase):
+    def command(self, name, **kwargs):
+        return qemu.command(qemu.Boot(
+            machines.find(name), Path("/run,1"), Path("/zImage"), "cma=8M",
+            256, Path("/dtb"), Path("/initrd"), **kwargs))
+
+    def test_console_is_the_second_port_of_zynq(self):
+        words = self.command("zynq")
+        self.assertEqual([words[i + 1] for i, word in enumerate(words)
+                          if word == "-serial"], ["null", "stdio"])
+
+    def test_never_a_reboot_loop(self):
+        for name in machines.MACHINES:
+            self.assertIn("-no-reboot", self.command(name))
+
+    def test_comma_in_a_path_is_doubled(self):
+        self.assertTrue(any("/run,,1/disk.img" in word
+                            for word in self.command("virt")))
+
+    def test_parameters_are_one_argument(self):
+        words = self.command("virt")
+        self.assertEqual(words[words.index("-append") + 1], "cma=8M")
+
+
+class Options(unittest.TestCase):
+    def test_cmdline(self):
+        self.assertEqual(boot.check_cmdline(" cma=8M "), "cma=8M")
+        for text in ("a\nb", "cma=\u00e9", "a -- b", "guest.dump"):
+            with self.assertRaises(LabError, msg=text):
+                boot.check_cmdline(text)
+
+
+if __name__ == "__main__":
+    unittest.main()
