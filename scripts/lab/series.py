@@ -297,7 +297,7 @@ def main(args: argparse.Namespace, options: Options,
         write(options, output, args.force)
 
 
-def _prepare(output: Output, target: Path,
+def prepare(output: Output, target: Path,
              log: Path) -> tuple[list[Series], str]:
     """Export and verify out/linux into @target: (series, version)."""
     folder = paths.TREE
@@ -341,7 +341,7 @@ def write(options: Options, output: Output, force: bool) -> Exit:
         return Exit.PASS
     try:
         with output.step("refresh"):
-            found, version = _prepare(output, fresh, log)
+            found, version = prepare(output, fresh, log)
             if paths.PATCHES.exists() or found:
                 changed = first_difference(paths.PATCHES, fresh, False)
                 if changed:
@@ -374,7 +374,7 @@ def check(options: Options, output: Output) -> Exit:
     made_on = source.made_on()
     try:
         with output.step("export"):
-            found, version = _prepare(output, fresh, log)
+            found, version = prepare(output, fresh, log)
             drifted = version != made_on
             difference = first_difference(paths.PATCHES, fresh, drifted)
     finally:

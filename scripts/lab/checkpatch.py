@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""checkpatch.pl on one patch: 0 errors, 0 warnings, 0 checks."""
+
+import re
+from pathlib import Path
+
+from . import process
+
+# Type of message: why it is not asked for.
+IGNORED = {
+    "UNKNOWN_COMMIT_ID": "the tree has one commit and no history to look "
+                         "commits up in",
+}
+TOTAL = re.compile(r"^total: (\d+) errors, (\d+) warnings, (\d+) checks, "
+                   r"(\d+) lines checked", re.MULTILINE)
+MESSAGE = re.compile(r"^(ERROR|WARNING|CHECK):(\S+): (.*)$", re.MULTILINE)
+
+
+def run(source_tree: Path, patch: Path, log: Path) -> list[str]:
+    """What checkpatch complains about; empty if the patch is clean.
+
+    A run without checkpatch's total line, or without its dictionary, is a
+    complaint, too: nothing was checked then.
+    """
+    command = ["perl", "scripts/checkpatch.pl", "--strict", "--codespell",
+               "--no-signoff", "--show-types", "--color=never",
+               "--ignore", ",".join(IGNORED), str(patch.resolve())]
+    # Python modules of the packages belong to the system's python3.
+    result = process.run(command, cwd=source_tree, capture=True, log=log,
+                         env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
+                              "GIT_CONFIG_GLOBAL": "/dev/null",
+                              "LC_ALL": "C.UTF-8"})
+    return judge(result.stdout, result.stderr, result.returncode)
+
+
+def judge(out: str, err: str, status: int) -> list[str]:
+    """The complaints in checkpatch's output and exit status."""
+    if "No codespell typos will be found" in err + out:
+        return ["codespell's dictionary was not found"]
+    if "Traceback" in err:
+        return ["spdxcheck.py failed: " + err.strip().splitlines()[-1]]
+    total = TOTAL.search(out)
+    if not total:
+        last = (err or out).strip().splitlines()
+        return ["checkpatch printed no total: "
+                + (last[-1] if last else f"status {status}")]
+    if int(total.group(4)) == 0:
+        return ["checkpatch looked at 0 lines"]
+    found = [f"{kind}: {text} [{name}]"
+             for kind, name, text in MESSAGE.findall(out)]
+    if not found and (status != 0 or any(
+            int(number) for number in total.groups()[:3])):
+        found = [total.group()]
+    return found
