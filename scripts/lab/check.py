@@ -474,9 +474,9 @@ def _run(parts: list[str], fresh: bool, folder: Path, options: Options,
             output.note(f"{len(tally.results) - before} results")
     totals = {name: tally.count(name)
               for name in ("passed", "failed", "skipped")}
-    output.record(results=tally.results, **totals)
+    output.record(totals=totals, cases=tally.results)
     (run_folder / "results.json").write_text(json.dumps(
-        {**totals, "results": tally.results}, indent=2) + "\n",
+        {"totals": totals, "cases": tally.results}, indent=2) + "\n",
         encoding="utf-8")
     text = ", ".join(f"{count} {name}" for name, count in totals.items())
     output.verdict(not totals["failed"], f"check: {text}", run_folder)

@@ -192,6 +192,9 @@ def run(command: list[str], *, cwd: Path | None = None,
     finally:
         if timer:
             timer.cancel()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe:
+                pipe.close()
         kill(process, grace=2.0 if process.poll() is None else 0.0)
     if capture and log:
         log.parent.mkdir(parents=True, exist_ok=True)

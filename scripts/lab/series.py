@@ -8,8 +8,11 @@ and compared with the tree before patches/ changes.
 
 import argparse
 import difflib
+import itertools
 import re
+import secrets
 import shutil
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -226,7 +229,7 @@ def first_difference(ours: Path, exported: Path,
             changed = [line for line in lines
                        if not line.startswith(("---", "+++", "@@"))][:2]
             number = next(index for index, pair in enumerate(
-                zip(old.split("\n") + [""], new.split("\n") + [""]), 1)
+                itertools.zip_longest(old.split("\n"), new.split("\n")), 1)
                 if pair[0] != pair[1])
             return f"{name} line {number}: " + " | ".join(
                 ascii(line)[1:-1] for line in changed)
@@ -252,8 +255,6 @@ def swap(fresh: Path, target: Path) -> None:
 
 def new_series(folder: Path, name: str, title: str) -> str:
     """Commit an empty cover at the tip of the tree; returns its id."""
-    import secrets
-    import time
     if not covers.SERIES.fullmatch(name):
         raise LabError(Exit.USAGE, f"--new-series {name}: not <n>-<topic>, "
                        "as in 1-fixes")

@@ -200,6 +200,7 @@ def tar_member(path: Path, pattern: str) -> tuple[str, str] | None:
                 name = line.strip()
                 break
     finally:
+        process_.stdout.close()
         process.kill(process_, grace=0)
     if name is None:
         return None
@@ -208,6 +209,7 @@ def tar_member(path: Path, pattern: str) -> tuple[str, str] | None:
     try:
         data = process_.stdout.read(HEAD_SIZE)
     finally:
+        process_.stdout.close()
         process.kill(process_, grace=0)
     return name, data.decode("utf-8", "replace")
 
