@@ -18,6 +18,7 @@ PROGRAM = "qemu-system-arm"
 DISK_MIB = 16
 # After the kernel gave up, QEMU gets this long to end by itself.
 PANIC_SECONDS = 5.0
+EARLY_SECONDS = 10.0
 _PANIC = re.compile(rb"Kernel panic - not syncing")
 
 
@@ -105,14 +106,23 @@ def device_tree(machine: Machine, build: Path, folder: Path, memory: int,
     if not overlay:
         return base
     result, blob = folder / "machine.dtb", folder / "overlay.dtbo"
-    if process.run(["dtc", "-q", "-@", "-I", "dts", "-O", "dtb", "-o",
-                    str(blob), str(overlay)], log=log).returncode:
-        raise LabError(Exit.USAGE, f"--dtso {overlay}: dtc refuses it", log)
-    if process.run(["fdtoverlay", "-i", str(base), "-o", str(result),
-                    str(blob)], log=log).returncode:
+    made = process.run(["dtc", "-q", "-@", "-I", "dts", "-O", "dtb", "-o",
+                        str(blob), str(overlay)], log=log)
+    if made.returncode:
+        raise LabError(Exit.USAGE, f"--dtso {overlay}: dtc refuses it: "
+                       + _first_line(made.stdout), log)
+    applied = process.run(["fdtoverlay", "-i", str(base), "-o", str(result),
+                           str(blob)], log=log)
+    if applied.returncode:
         raise LabError(Exit.USAGE, f"--dtso {overlay}: it does not apply to "
-                                   f"the device tree of {machine.name}", log)
+                       f"the device tree of {machine.name}: "
+                       + _first_line(applied.stdout), log)
     return result
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()),
+                "no reason given")
 
 
 def _generated_tree(machine: Machine, folder: Path, memory: int,
@@ -157,16 +167,36 @@ def run(boot: Boot, on_line: Callable[[str], None] | None = None) -> Console:
     if boot.interactive:
         console.status = process.run(words, foreground=True).returncode
     else:
-        _watch(words, boot, console, on_line)
+        _watch(words, boot, console, on_line, boot.timeout)
     console.seconds = time.monotonic() - begin
-    if log.exists():
-        console.lines = log.read_text(errors="replace").splitlines()
+    console.lines = _lines(log)
+    if not boot.interactive and not any(map(str.strip, console.lines)):
+        _ask_again(words, boot, console)
     return console
 
 
+def _lines(log: Path) -> list[str]:
+    return log.read_text(errors="replace").splitlines() \
+        if log.exists() else []
+
+
+def _ask_again(words: list[str], boot: Boot, console: Console) -> None:
+    """The guest died before its console was up: find out why.
+
+    Not done at once, because earlycon disturbs: pl011 then divides by a
+    clock rate of 0 on virt, and the UART of zynq falls silent.
+    """
+    again = words[:-1] + ["earlycon " + words[-1]]
+    early = Console(boot.folder / "earlycon.log")
+    _watch(again, boot, early, None, EARLY_SECONDS)
+    console.lines = _lines(early.log)
+    console.log.write_text("nothing came; the same boot with earlycon:\n"
+                           + "\n".join(console.lines) + "\n")
+
+
 def _watch(words: list[str], boot: Boot, console: Console,
-           on_line: Callable[[str], None] | None) -> None:
-    deadline = time.monotonic() + boot.timeout
+           on_line: Callable[[str], None] | None, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
     child = process.start(words, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT)
     pending = b""

@@ -13,7 +13,7 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ("warning", r"\bWARNING: "),
     ("cut here", r"-+\[ cut here \]-+"),
     ("bug", r"\bBUG: |\bkernel BUG at |\bBUG at "),
-    ("oops", r"\bInternal error: |\bOops\b"),
+    ("oops", r"\bInternal error: |\bOops\b|Division by zero in kernel"),
     ("fault", r"Unable to handle kernel|Unhandled fault:|"
               r"Unhandled prefetch abort:"),
     ("panic", r"Kernel panic - not syncing"),

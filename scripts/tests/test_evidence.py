@@ -102,6 +102,16 @@ class Placement(unittest.TestCase):
             case, _ = placed(dump=dump)
             self.assertEqual(case.status, "failed", dump)
 
+    def test_every_rule_has_to_be_proven(self):
+        case, _ = placed(cmdline=CMDLINE + " cma_map=other=cmadevlabel")
+        self.assertIn("other: no coherent entry", case.message)
+
+    def test_expected_range_without_an_entry(self):
+        report = evidence.parse(console(dump=(OTHER,), cmdline=""))
+        case, _ = judge.placed("s", report, AREA, "f8003000.dma-controller",
+                               False)
+        self.assertIn("nothing is proven", case.message)
+
     def test_no_rule_fails_or_is_a_named_skip(self):
         report = evidence.parse(console(cmdline="console=ttyPS0"))
         case, _ = judge.placed("s", report, None, "", True)

@@ -29,6 +29,7 @@ BAD = (
     "wrong function",
     "DMA-API: debugging out of memory - disabling",
     "Call trace: ",
+    "Division by zero in kernel.",
 )
 GOOD = (
     "DMA-API: preallocated 65536 debug entries",
