@@ -4,14 +4,13 @@
 import argparse
 import errno
 import importlib
-import importlib.util
 import os
 import signal
 import sys
 from typing import NoReturn
 
 from . import options as global_options
-from . import process
+from . import paths, process
 from .errors import Exit, LabError
 from .output import Output
 
@@ -58,8 +57,6 @@ def make_parser() -> argparse.ArgumentParser:
     global_options.add_arguments(parser, defaults=True)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb, (module_name, text) in VERBS.items():
-        if not importlib.util.find_spec(f"lab.{module_name}"):
-            continue
         module = importlib.import_module(f"lab.{module_name}")
         sub = verbs.add_parser(verb, help=text, description=text, epilog=EPILOG,
                                allow_abbrev=False)
@@ -97,7 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
         if error.errno != errno.ENOSPC:
             raise
         code = int(Exit.ENVIRONMENT)
-        output.verdict(False, f"{args.verb}: {error.filename or 'disk'}: "
+        output.verdict(False, f"{args.verb}: {error.filename or paths.OUT}: "
                               f"{process.DISK_FULL}")
     output.record(exit=code)
     output.print_document()

@@ -119,14 +119,15 @@ def require(options: Options, output: Output, *groups: str) -> None:
     absent, old = missing(groups)
     if absent:
         apt.install(absent, options, output)
-        output.note("installed " + " ".join(absent)
-                    if not options.dry_run else "would install "
-                    + " ".join(absent))
-        if not options.dry_run:
+        if options.dry_run:
+            output.note("would install " + " ".join(absent))
+        else:
             still, old = missing(groups)
             if still:
-                raise LabError(Exit.ENVIRONMENT, "still not found after the "
-                               f"installation: {' '.join(still)}")
+                raise LabError(Exit.ENVIRONMENT, "apt-get succeeded, but "
+                               f"{' '.join(still)} cannot be found; is PATH "
+                               "complete?")
+            output.note("installed " + " ".join(absent))
     if old:
         tool = old[0]
         need = ".".join(map(str, tool.minimum))
