@@ -236,7 +236,10 @@ def _from_git(url: str, ref: str, origin: str, options: Options,
                     env=GIT_ENV, log=log, check=Exit.ENVIRONMENT)
     git = ["git", "--git-dir", str(GIT_CACHE)]
     commit = None
+    local_options: list[str] = []
     if url.startswith("file://"):
+        # Searching deltas for a copy on the same disk takes minutes.
+        local_options = ["--upload-pack", "git -c pack.window=0 upload-pack"]
         local = process.run(["git", "-C", url[7:], "rev-parse", "--verify",
                              "-q", ref + "^{commit}"], capture=True,
                             query=True, env=GIT_ENV)
@@ -250,7 +253,8 @@ def _from_git(url: str, ref: str, origin: str, options: Options,
     if not have:
         result = process.run(
             [*git, "-c", "gc.auto=0", "fetch", "--progress", "--depth=1",
-             "--no-tags", "--force", url, commit or ref], log=log,
+             "--no-tags", "--force", *local_options, url, commit or ref],
+            log=log,
             env=GIT_ENV, on_line=output.progress)
         if result.returncode != 0:
             lines = [line for line in result.stdout.splitlines()

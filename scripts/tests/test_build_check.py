@@ -115,9 +115,13 @@ class Processes(unittest.TestCase):
         self.assertLess(time.monotonic() - begin, 10)
 
     def test_background_children_do_not_survive(self):
-        child = int(process.run(
-            ["sh", "-c", "sleep 61 >/dev/null 2>&1 & echo $!"],
-            capture=True).stdout)
+        self.check_gone("sleep 61 >/dev/null 2>&1 & echo $!")
+
+    def test_children_that_ignore_sigterm_do_not_survive(self):
+        self.check_gone("trap '' TERM; sleep 61 >/dev/null 2>&1 & echo $!")
+
+    def check_gone(self, script):
+        child = int(process.run(["sh", "-c", script], capture=True).stdout)
         for _ in range(100):
             try:
                 os.kill(child, 0)

@@ -37,6 +37,7 @@ class Covers(unittest.TestCase):
                                   summary="a (1):\n  b\n\n x | 1 +\n",
                                   base="v7.3.4")
             self.assertIn("---\na (1):", text)
+            self.assertTrue(text.partition("\n\n")[0].isascii())
             again, author = covers.from_mail(text, "1-fixes")
             self.assertEqual(again, one)
             self.assertEqual(author[:2], AUTHOR[:2])
@@ -64,6 +65,9 @@ class Covers(unittest.TestCase):
     def test_mail_without_its_parts(self):
         text = covers.to_mail(COVER, author=AUTHOR, count=1, summary="s",
                               base="v7.3.4")
+        for line in text.splitlines(keepends=True)[1:3]:
+            with self.subTest(line), self.assertRaises(CoverError):
+                covers.from_mail(text.replace(line, "", 1), "1-fixes")
         for old in ("Subject: ", "From: ", "Date: ", "\n---\n",
                     "change-id: "):
             with self.subTest(old), self.assertRaises(CoverError):

@@ -70,6 +70,7 @@ class Apt(unittest.TestCase):
             parts.mkdir()
             (parts / "a.sources.disabled").write_text(DEB822)
             (parts / "b.list").write_text(ONE_LINE)
+            (parts / "c.list.save").write_text(ONE_LINE)
             self.assertEqual(len(apt.configured(Path(folder))), 3)
 
     def test_private_sources_keep_mirror_and_key(self):
