@@ -2,6 +2,7 @@
 """`boot`: boot the kernel in QEMU and prove where DMA memory lies."""
 
 import argparse
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ TIMEOUT = 60.0
 DEBUG_TIMEOUT = 300.0
 # Without this the kernel drops records that user space writes too fast.
 REPORTING = "printk.devkmsg=on guest.dump"
+REFUSAL = re.compile(r"\bcma: .*\brefused\b")
 
 
 @dataclass
@@ -189,6 +191,10 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     for line in results.shown_problems():
         output.info(line)
     code = results.exit
+    if code != Exit.PASS:
+        for line in outcome.report.kernel:
+            if REFUSAL.search(line):
+                output.info(f"the kernel said: {line}")
     what = f"boot: {machine.name}, Linux {prepared.version}" \
         + (" stock" if args.stock else "")
     if code == Exit.PASS:
