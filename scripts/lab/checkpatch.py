@@ -11,6 +11,9 @@ IGNORED = {
     "UNKNOWN_COMMIT_ID": "the tree has one commit and no history to look "
                          "commits up in",
 }
+# checkpatch asks this of every new file, even if an entry of MAINTAINERS has its
+# folder. So MAINTAINERS itself is asked.
+NEW_FILE = "FILE_PATH_CHANGES"
 TOTAL = re.compile(r"^total: (\d+) errors, (\d+) warnings, (\d+) checks, "
                    r"(\d+) lines checked", re.MULTILINE)
 MESSAGE = re.compile(r"^(ERROR|WARNING|CHECK):(\S+): (.*)$", re.MULTILINE)
@@ -30,7 +33,31 @@ def run(source_tree: Path, patch: Path, log: Path) -> list[str]:
                          env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
                               "GIT_CONFIG_GLOBAL": "/dev/null",
                               "LC_ALL": "C.UTF-8"})
-    return judge(result.stdout, result.stderr, result.returncode)
+    found = judge(result.stdout, result.stderr, result.returncode)
+    if any(complaint.endswith(f"[{NEW_FILE}]") for complaint in found):
+        found = [complaint for complaint in found
+                 if not complaint.endswith(f"[{NEW_FILE}]")]
+        found += [f"{path} has no entry in MAINTAINERS"
+                  for path in added_files(patch.read_text(encoding="utf-8"))
+                  if not has_maintainer(source_tree, path, log)]
+    return found
+
+
+def added_files(patch: str) -> list[str]:
+    """The files that a patch creates."""
+    return re.findall(r"^--- /dev/null\n\+\+\+ b/(.*)$", patch,
+                      flags=re.MULTILINE)
+
+
+def has_maintainer(source_tree: Path, path: str, log: Path) -> bool:
+    """Whether an entry of MAINTAINERS names @path, not just "THE REST"."""
+    result = process.run(
+        ["perl", "scripts/get_maintainer.pl", "--no-git", "--no-git-fallback",
+         "--no-email", "--no-l", "--subsystem", "--no-rolestats", "-f", path],
+        cwd=source_tree, capture=True, log=log,
+        env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8"})
+    return any(line.strip() and line.strip() != "THE REST"
+               for line in result.stdout.splitlines())
 
 
 def judge(out: str, err: str, status: int) -> list[str]:
