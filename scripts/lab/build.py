@@ -217,6 +217,7 @@ def main(args: argparse.Namespace, options: Options,
         source_tree = tree.ensure(options, output, stock=args.stock)
     with output.step(f"build {args.config}"):
         folder = ensure(options, output, source_tree, args.config,
+                        kconfig.series_fragments(args.stock),
                         targets=tuple(args.targets))
     output.record(folder=folder, config=args.config)
     output.verdict(True, f"build: {args.config} is in {short(folder)}",

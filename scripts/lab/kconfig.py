@@ -51,6 +51,11 @@ def broken(wanted: dict[str, Wish], config: str) -> list[str]:
             if got.get(wish.symbol, "n") != wish.value]
 
 
+def series_fragments(stock: bool) -> tuple[str, ...]:
+    """Names of the fragments that only a kernel with the series can have."""
+    return () if stock else ("kunit",)
+
+
 def fragments(config: str, extra: tuple[str, ...] = ()) -> list[Path]:
     """The files of a configuration.
 

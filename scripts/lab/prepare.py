@@ -44,11 +44,6 @@ def check_config(name: str) -> None:
     kconfig.fragments(name)
 
 
-def fragments(stock: bool) -> tuple[str, ...]:
-    """Fragments that only a kernel with the series can have."""
-    return () if stock else ("kunit",)
-
-
 def kernel(options: Options, output: Output, config: str = "default",
            stock: bool = False) -> Prepared:
     """Packages, source, tree, kernel and guest program: STEPS steps."""
@@ -60,7 +55,7 @@ def kernel(options: Options, output: Output, config: str = "default",
         folder = tree.ensure(options, output, stock=stock)
     with output.step(f"build {config}"):
         made = build.ensure(options, output, folder, config,
-                            fragments(stock), TARGETS)
+                            kconfig.series_fragments(stock), TARGETS)
     with output.step("guest"):
         initrd = guest.initramfs(output, folder, made)
     output.record(kernel=version, config=config, stock=stock)
