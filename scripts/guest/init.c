@@ -187,6 +187,32 @@ static void say_table(const char *folder, const char *name)
 	say_lines(section, path, NULL);
 }
 
+/* A device as rules of cma_map= see it: bus, name, node in the device tree. */
+static void say_device(const char *folder, const char *name)
+{
+	char path[PATH_MAX], link[PATH_MAX];
+	const char *bus = folder + strlen("/sys/bus/");
+	const char *node = NULL;
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "%s/%s/of_node", folder, name);
+	len = readlink(path, link, sizeof(link) - 1);
+	if (len > 0) {
+		link[len] = '\0';
+		node = strstr(link, "/devicetree/base");
+	}
+	say("device", "%.*s %s %s", (int)(strchr(bus, '/') - bus), bus, name,
+	    node ? node + strlen("/devicetree/base") : "-");
+}
+
+static void say_devices_of_bus(const char *folder, const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s/devices", folder, name);
+	for_each_name(path, say_device);
+}
+
 /* "a:b:c" split in place at its last @count - 1 colons. */
 static int split(char *word, char **field, int count)
 {
@@ -439,8 +465,10 @@ int main(void)
 			fail("start", word);
 	}
 
-	if (dump)
+	if (dump) {
+		for_each_name("/sys/bus", say_devices_of_bus);
 		say_lines("dump", "/sys/kernel/debug/dma-api/dump", NULL);
+	}
 	say_lines("meminfo", "/proc/meminfo", memory);
 	for_each_name("/sys/kernel/debug/cma", say_debugfs_area);
 	for_each_name("/sys/kernel/mm/cma", say_sysfs_area);

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from .ranges import Range
+from .wish import Device
 
 _RECORD = re.compile(r"^(?:<\d+>)?(?:\[ *\d+\.\d+\]\s*(?:\[[^]]*\]\s*)?)?"
                      r"guest: ([\w-]+): (.*)$")
@@ -108,6 +109,20 @@ class Report:
         if "dump" not in self.complete:
             raise Unreadable("the DMA API debug dump is missing or cut off")
         return parse_dump(self.sections["dump"])
+
+    def devices(self, names: Iterable[str]) -> list[Device]:
+        """The devices called @names; raises Unreadable if one is unknown."""
+        known = {}
+        for line in self.sections.get("device", []):
+            fields = line.split(" ", 2)
+            if len(fields) != 3:
+                raise Unreadable(f"not a device: {line!r}")
+            known[fields[1]] = Device(*fields)
+        try:
+            return [known[name] for name in names]
+        except KeyError as error:
+            raise Unreadable(f"the dump has a device {error} that is on no "
+                             "bus") from None
 
     @property
     def areas(self) -> dict[str, Range]:

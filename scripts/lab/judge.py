@@ -62,14 +62,14 @@ def placements(report: Report, expected: Range | None, device: str
     """
     asked = wish.parse(report.cmdline)
     coherent = [m for m in report.dump if m.type == "coherent"]
-    devices = list(dict.fromkeys(m.device for m in coherent))
+    devices = report.devices(dict.fromkeys(m.device for m in coherent))
     found: list[Placement] = []
     problems: list[str] = []
     if expected:
         found.append(Placement(device, "the expected range", expected))
     for rule in asked.rules:
-        covered = [name for name in devices
-                   if asked.rule_for(name) == rule]
+        covered = [found_device.name for found_device in devices
+                   if asked.rule_for(found_device) == rule]
         if not covered:
             problems.append(f"{rule.device}: no coherent entry in the DMA API "
                             "debug dump, nothing is proven")

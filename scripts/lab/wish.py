@@ -15,17 +15,29 @@ from .ranges import Range
 
 
 @dataclass(frozen=True)
+class Device:
+    """A device as rules see it: bus, name, path in the device tree or "-"."""
+
+    bus: str
+    name: str
+    node: str = "-"
+
+
+@dataclass(frozen=True)
 class Rule:
     """One rule of cma_map=: [bus/]device[*] or /path, and an area's label."""
 
     device: str
     label: str
 
-    def matches(self, name: str) -> bool:
-        """Whether a device called @name is covered (buses are not seen)."""
+    def matches(self, device: Device) -> bool:
+        """Whether @device is covered."""
         if self.device.startswith("/"):
+            return self.device == device.node
+        bus, slash, pattern = self.device.rpartition("/")
+        if slash and bus != device.bus:
             return False
-        pattern = self.device.rsplit("/", 1)[-1]
+        name = device.name
         if pattern.endswith("*"):
             return fnmatch.fnmatchcase(
                 name, pattern[:-1].replace("[", "[[]") + "*")
@@ -39,7 +51,7 @@ class Wish:
     areas: dict[str, Range | None]
     rules: tuple[Rule, ...]
 
-    def rule_for(self, device: str) -> Rule | None:
+    def rule_for(self, device: Device) -> Rule | None:
         """The first rule that matches @device."""
         return next((rule for rule in self.rules if rule.matches(device)),
                     None)

@@ -20,6 +20,8 @@ STREAM = INSIDE.replace(" coherent ", " scatter-gather ").replace(
 CMDLINE = ("console=ttyPS0 cma=cmadevlabel=8M@32M "
            "cma_map=f8003000.dma-controller=cmadevlabel "
            "guest.dmatest=f8003000.dma-controller:240:2")
+DEVICES = ("amba f8003000.dma-controller /axi/dma-controller@f8003000",
+           "platform e0100000.mmc /axi/mmc@e0100000")
 AREA = Range(0x2000000, 0x800000)
 
 
@@ -34,6 +36,7 @@ def console(dump=(INSIDE,), cmdline=CMDLINE, copies=(120, 120), failed=0,
     lines += [f"[    1.1] dmatest: dma0chan{n}-copy0: summary {count} tests, "
               f"{failed} failures 179.96 iops 1409 KB/s (0)"
               for n, count in enumerate(copies)]
+    lines += [f"[    1.147000] guest: device: {line}" for line in DEVICES]
     lines += ["[    1.147563] guest: dump: begin"]
     lines += [f"[    1.151889] guest: dump: {line}" for line in dump]
     lines += ["[    1.154307] guest: dump: end", *extra]
@@ -105,6 +108,20 @@ class Placement(unittest.TestCase):
     def test_every_rule_has_to_be_proven(self):
         case, _ = placed(cmdline=CMDLINE + " cma_map=other=cmadevlabel")
         self.assertIn("other: no coherent entry", case.message)
+
+    def test_rules_by_bus_and_by_path(self):
+        for rule, status in (
+                ("amba/f8003000.dma-controller", "passed"), ("amba/*", "passed"),
+                ("/axi/dma-controller@f8003000", "passed"),
+                ("platform/f8003000*", "failed"), ("platform/*", "failed"),
+                ("/axi/mmc@e0100000", "failed"), ("/axi/none", "failed")):
+            case, _ = placed(dump=(INSIDE, OTHER), cmdline=CMDLINE.replace(
+                "cma_map=f8003000.dma-controller", f"cma_map={rule}"))
+            self.assertEqual(case.status, status, rule)
+
+    def test_device_on_no_bus_is_no_evidence(self):
+        case, _ = placed(dump=(INSIDE.replace("f8003000.", "f8004000."),))
+        self.assertIn("on no bus", case.message)
 
     def test_expected_range_without_an_entry(self):
         report = evidence.parse(console(dump=(OTHER,), cmdline=""))

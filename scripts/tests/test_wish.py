@@ -65,14 +65,21 @@ class Parse(unittest.TestCase):
 
     def test_first_match_wins(self):
         got = wish.parse("cma_map=pci/0000:00:02.0=a,0000:*=b")
-        self.assertEqual(got.rule_for("0000:00:02.0").label, "a")
-        self.assertEqual(got.rule_for("0000:00:03.0").label, "b")
-        self.assertIsNone(got.rule_for("f8003000.dma-controller"))
+        def label(bus, name):
+            rule = got.rule_for(wish.Device(bus, name))
+            return rule and rule.label
+        self.assertEqual(label("pci", "0000:00:02.0"), "a")
+        self.assertEqual(label("platform", "0000:00:02.0"), "b")
+        self.assertEqual(label("pci", "0000:00:03.0"), "b")
+        self.assertIsNone(label("amba", "f8003000.dma-controller"))
 
     def test_star_is_only_special_at_the_end(self):
-        self.assertTrue(wish.Rule("a[b*", "x").matches("a[bc"))
-        self.assertFalse(wish.Rule("a", "x").matches("ab"))
-        self.assertFalse(wish.Rule("/soc/a", "x").matches("a"))
+        def matches(rule, name, node="-"):
+            return wish.Rule(rule, "x").matches(wish.Device("b", name, node))
+        self.assertTrue(matches("a[b*", "a[bc"))
+        self.assertFalse(matches("a", "ab"))
+        self.assertTrue(matches("/soc/a", "a", "/soc/a"))
+        self.assertFalse(matches("/soc/a", "a"))
 
     def test_quotes(self):
         self.assertEqual(wish.words('a="b c" d'), ["a=b c", "d"])
