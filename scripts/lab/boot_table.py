@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The boot table: kernel command lines, good and bad, and what must follow.
+"""The boot table: command lines and device trees, and what must follow.
 
-kunit/matrix/cmdline.toml holds the rows. Each is booted once per machine
+kunit/matrix/*.toml hold the rows. Each is booted once per machine
 and judged from the console: user space reached, no splat, exactly the
 expected refusals, exactly the expected areas, CmaTotal their sum, and no
 memory lost against a boot without parameters.
@@ -23,13 +23,13 @@ from .prepare import Prepared
 from .ranges import Range
 from .report import Case
 
-TABLE = paths.REPO / "kunit" / "matrix" / "cmdline.toml"
+TABLES = paths.REPO / "kunit" / "matrix"
 PARALLEL = 2
 TIMEOUT = 60.0
 DEFAULT_AREA = "reserved"
 # Page tables and debug objects differ a little between boots.
 MEMORY_SLACK = 512 << 10
-_REFUSAL = re.compile(r"\bcma: .*\brefused\b")
+_REFUSAL = re.compile(r"\b(cma|Reserved memory): .*\brefused\b")
 _CMA_LINE = re.compile(r"\bcma\b", re.I)
 _STAMP = re.compile(r"^\[ *\d+\.\d+\]\s*")
 _MEMORY = re.compile(r"Memory: .*?(\d+K cma-reserved)")
@@ -41,8 +41,8 @@ KEYS: dict[str, tuple[type, Any]] = {
     "machines": (list, sorted(machines.MACHINES)),
     "cmdline": (str, None), "refused": (list, []), "log": (list, []),
     "never": (list, []), "areas": (dict, {}), "floating": (dict, {}),
-    "default": (str, "16M"), "memory": (str, ""), "same_as_stock": (bool,
-                                                                    False),
+    "default": (str, "16M"), "memory": (str, ""), "lost": (str, "0"),
+    "dtso": (str, ""), "same_as_stock": (bool, False),
 }
 
 
@@ -54,6 +54,8 @@ class Row:
     @log       regexes that must match a line, @never that must not
     @areas     label: exact range, @floating label: size, anywhere in RAM
     @default   size of the default area, 0 for none, or its exact range
+    @lost      bytes that MemTotal has to be short of
+    @overlay   device tree overlay, None for the machine's own tree
     """
 
     name: str
@@ -67,6 +69,8 @@ class Row:
     areas: dict[str, Range]
     floating: dict[str, int]
     default: int | Range
+    lost: int
+    overlay: Path | None
     same_as_stock: bool
 
     @property
@@ -75,8 +79,18 @@ class Row:
         return f"{self.name} on {self.machine.name}"
 
 
-def load(path: Path = TABLE) -> list[Row]:
-    """Read and check the table; raises LabError(USAGE) that names the row."""
+def load(where: Path = TABLES) -> list[Row]:
+    """Read and check a table, or all in a folder; LabError(USAGE) names a row."""
+    rows: list[Row] = []
+    names: set[str] = set()
+    for path in sorted(where.glob("*.toml")) if where.is_dir() else [where]:
+        rows += _load(path, names)
+    if not rows:
+        raise LabError(Exit.USAGE, f"{where}: no *.toml with rows")
+    return rows
+
+
+def _load(path: Path, names: set[str]) -> list[Row]:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -90,7 +104,6 @@ def load(path: Path = TABLE) -> list[Row]:
                        "expected" + (f", not {', '.join(sorted(unknown))}"
                                      if unknown else ""))
     rows: list[Row] = []
-    names: set[str] = set()
     for number, entry in enumerate(entries, 1):
         where = f"{path.name}: row {entry.get('name', number)!r}"
         try:
@@ -142,6 +155,9 @@ def _row(values: dict[str, Any], machine: Machine) -> Row:
     regexes = {key: tuple(_regex(place(text)) for text in values[key])
                for key in ("refused", "log", "never")}
     default = place(values["default"])
+    overlay = paths.REPO / values["dtso"] if values["dtso"] else None
+    if overlay and not overlay.is_file():
+        raise ValueError(f"dtso: there is no file {values['dtso']}")
     return Row(
         values["name"], values["why"], machine, memory,
         place(values["cmdline"]), **regexes,
@@ -151,6 +167,7 @@ def _row(values: dict[str, Any], machine: Machine) -> Row:
                   for label, text in values["floating"].items()},
         default=ranges.parse(default) if "@" in default
         else ranges.number(default),
+        lost=ranges.number(values["lost"]), overlay=overlay,
         same_as_stock=values["same_as_stock"])
 
 
@@ -201,9 +218,12 @@ def check(row: Row, console: qemu.Console, report: Report,
     memory = report.meminfo("MemTotal")
     if memory is None:
         case.fail("MemTotal is missing")
-    elif plain_memory and abs(memory - plain_memory) > MEMORY_SLACK:
+    elif plain_memory and \
+            abs(memory + row.lost - plain_memory) > MEMORY_SLACK:
         case.fail(f"MemTotal is {memory >> 10} KiB, without parameters "
-                  f"{plain_memory >> 10} KiB")
+                  f"{plain_memory >> 10} KiB"
+                  + (f", {row.lost >> 10} KiB less was expected"
+                     if row.lost else ""))
     return case
 
 
@@ -308,14 +328,16 @@ def run(rows: list[Row], prepared: Prepared, folder: Path,
     With @stock, rows marked same_as_stock boot that kernel too and are
     compared; without it that comparison is a skip with a name.
     """
-    trees: dict[tuple[str, int], Path] = {}
+    trees: dict[tuple[str, int, Path | None], Path] = {}
     for row in rows:
-        key = row.machine.name, row.memory
+        key = row.machine.name, row.memory, row.overlay
         if key not in trees:
-            own = folder / f"dtb-{key[0]}-{key[1]}"
+            own = folder / "-".join(["dtb", row.machine.name, str(row.memory)]
+                                    + ([row.overlay.stem] if row.overlay
+                                       else []))
             own.mkdir(parents=True)
             trees[key] = qemu.device_tree(row.machine, prepared.build, own,
-                                          row.memory, False, None)
+                                          row.memory, False, row.overlay)
     jobs: list[tuple[Row, Prepared]] = []
     for row in rows:
         jobs.append((row, prepared))
@@ -326,7 +348,8 @@ def run(rows: list[Row], prepared: Prepared, folder: Path,
     try:
         futures: dict[Future, tuple[Row, Prepared]] = {
             pool.submit(boot, row, kernel, folder,
-                        trees[row.machine.name, row.memory]): (row, kernel)
+                        trees[row.machine.name, row.memory, row.overlay]):
+            (row, kernel)
             for row, kernel in jobs}
         for future in as_completed(futures):
             row, kernel = futures[future]
@@ -339,7 +362,7 @@ def run(rows: list[Row], prepared: Prepared, folder: Path,
     pool.shutdown()
     plain = {(row.machine.name, row.memory):
              done[row.title, prepared.stock][1].meminfo("MemTotal")
-             for row in rows if not row.cmdline}
+             for row in rows if not row.cmdline and not row.overlay}
     cases = []
     for row in rows:
         console, report = done[row.title, prepared.stock]

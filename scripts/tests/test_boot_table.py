@@ -58,8 +58,14 @@ class Load(unittest.TestCase):
                          set(machines.MACHINES))
         for machine in machines.MACHINES.values():
             plain = [row for row in rows if row.machine == machine
-                     and not row.cmdline]
+                     and not row.cmdline and not row.overlay]
             self.assertEqual(len(plain), 1, "one row to compare with")
+
+    def test_missing_overlay_is_named(self):
+        with self.assertRaises(LabError) as caught:
+            load(ROW + 'dtso = "dts/bad/none.dtso"\n')
+        self.assertIn("there is no file dts/bad/none.dtso",
+                      str(caught.exception))
 
     def test_places_are_replaced(self):
         row, = load(ROW)
