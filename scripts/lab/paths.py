@@ -4,6 +4,7 @@
 import fcntl
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,5 +67,10 @@ def lock(name: str) -> Iterator[None]:
     """Hold out/.lock-@name: one process at a time changes that part."""
     OUT.mkdir(parents=True, exist_ok=True)
     with open(OUT / f".lock-{name}", "w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another cma, which holds {file.name}",
+                  file=sys.stderr, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
