@@ -8,14 +8,13 @@ memory lost against a boot without parameters.
 """
 
 import re
-import tomllib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import evidence, judge, machines, paths, process, qemu, ranges
+from . import evidence, judge, machines, paths, process, qemu, ranges, toml
 from .errors import Exit, LabError
 from .evidence import Report, Unreadable
 from .machines import Machine
@@ -91,12 +90,7 @@ def load(where: Path = TABLES) -> list[Row]:
 
 
 def _load(path: Path, names: set[str]) -> list[Row]:
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise LabError(Exit.USAGE, f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise LabError(Exit.USAGE, f"{path}: {error}") from None
+    document = toml.read(path)
     unknown = set(document) - {"row"}
     entries = document.get("row")
     if unknown or not isinstance(entries, list) or not entries:

@@ -13,12 +13,11 @@ import re
 import shlex
 import sys
 import time
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import machines, paths, prepare, process, qemu, splats
+from . import machines, paths, prepare, process, qemu, splats, toml
 from .errors import Exit, LabError
 from .machines import Machine
 from .options import Options
@@ -46,12 +45,7 @@ class Run:
 
 def load(path: Path = SUITES) -> list[Run]:
     """The runs of suites.toml; raises LabError(USAGE) that names the run."""
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise LabError(Exit.USAGE, f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise LabError(Exit.USAGE, f"{path}: {error}") from None
+    document = toml.read(path)
     entries = document.get("run")
     if set(document) != {"run"} or not isinstance(entries, list):
         raise LabError(Exit.USAGE, f"{path}: a list of [[run]] tables is "
