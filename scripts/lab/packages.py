@@ -2,6 +2,7 @@
 """`doctor`: which tools are needed, which are there, install the rest."""
 
 import argparse
+import platform
 import re
 import shutil
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from .output import Output
 class Tool:
     """A Debian package and how one sees that it is there.
 
-    @probe is a program to be found in PATH, or an absolute path.
+    {gcc} in the name of the package is the major version of gcc.
+    @probe is a program to be found in PATH, or an absolute path with * in it.
     @version is the command that prints its version, @minimum the oldest
     version that works and @reason where that figure comes from.
     """
@@ -31,7 +33,7 @@ class Tool:
     def found(self) -> bool:
         """Whether the tool is there, whatever its version."""
         if self.probe.startswith("/"):
-            return Path(self.probe).exists()
+            return any(Path("/").glob(self.probe[1:]))
         return shutil.which(self.probe) is not None
 
     def version_text(self) -> str:
@@ -91,6 +93,20 @@ GROUPS: dict[str, tuple[Tool, ...]] = {
         Tool("dpkg-dev", "dpkg-source", ("dpkg-source", "--version")),
         Tool("libelf-dev", "/usr/include/libelf.h"),
     ),
+    "fuzz": (
+        Tool("gcc", "gcc", ("gcc", "-dumpfullversion")),
+        Tool("libc6-dev", "/usr/include/stdio.h"),
+        Tool("clang", "clang", ("clang", "--version"), (14,),
+             "oldest one tested"),
+        Tool("llvm", "llvm-symbolizer", ("llvm-symbolizer", "--version")),
+        Tool("libclang-rt-dev", "/usr/lib/llvm-*/lib/clang/*/lib/linux/"
+             "libclang_rt.fuzzer-*.a"),
+        # To link for a 32-bit x86; gcc-multilib would remove the cross gcc.
+        *((Tool("libc6-dev-i386", "/usr/lib32/crt1.o"),
+           Tool("lib32stdc++-{gcc}-dev",
+                "/usr/lib/gcc/x86_64-linux-gnu/*/32/libstdc++.a"))
+          if platform.machine() == "x86_64" else ()),
+    ),
     "send": (
         Tool("b4", "b4", ("b4", "--version")),
     ),
@@ -111,6 +127,14 @@ def missing(groups: tuple[str, ...]) -> tuple[list[str], list[Tool]]:
     return absent, old
 
 
+def _package(name: str) -> str:
+    if "{gcc}" not in name or not shutil.which("gcc"):
+        return name
+    version = process.run(["gcc", "-dumpversion"], capture=True, query=True,
+                          timeout=20).stdout
+    return name.replace("{gcc}", version.split(".")[0].strip())
+
+
 def require(options: Options, output: Output, *groups: str) -> None:
     """Make sure the tools of @groups are there, or install them.
 
@@ -118,7 +142,12 @@ def require(options: Options, output: Output, *groups: str) -> None:
     """
     absent, old = missing(groups)
     if absent:
-        apt.install(absent, options, output)
+        # gcc before what has its version in its name
+        for of_gcc in (False, True):
+            names = [_package(name) for name in absent
+                     if ("{gcc}" in name) == of_gcc]
+            if names:
+                apt.install(names, options, output)
         if options.dry_run:
             output.note("would install " + " ".join(absent))
         else:
