@@ -109,12 +109,13 @@ class _Scanner:
     def run(self) -> list[Definition]:
         number = 0
         while number < len(self.code):
-            if self.depth == 0 and self.code[number].lstrip().startswith("#"):
+            if self.code[number].lstrip().startswith("#"):
                 last = number
                 while self.lines[last].endswith("\\") and \
                         last + 1 < len(self.lines):
                     last += 1
-                self._directive(number, last)
+                if self.depth == 0:
+                    self._directive(number, last)
                 number = last + 1
                 continue
             self._line(number)
@@ -123,8 +124,6 @@ class _Scanner:
 
     def _line(self, number: int) -> None:
         line = self.code[number]
-        if self.depth and line.lstrip().startswith("#"):
-            return
         if self.chunk is None and line.strip():
             self.chunk = number
         if line.startswith("}"):

@@ -41,6 +41,11 @@ static const char * const words[] __initconst = {
 static noinline
 int helper(const char *text)
 {
+#define inner(x) ({ \
+	if (x) { \
+		x++; \
+	} \
+})
 #ifdef UNUSED
 	if (text) {
 #else
