@@ -17,8 +17,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import Exit, LabError
-
 _COMMENT_OR_STRING = re.compile(
     r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
 _DIRECTIVE = re.compile(r"\s*#\s*(\w+)\s*(.*)", re.S)
@@ -230,7 +228,7 @@ def closure(definitions: list[Definition], roots: Iterable[str],
     """@roots and what they use, each after what it uses itself.
 
     Names in @known come from elsewhere and are not followed.
-    Raises LabError(BUILD) if a root is not there.
+    Raises LookupError with the name of a root that is not there.
     """
     known = set(known)
     usable = [one for one in definitions if not known & set(one.names)]
@@ -251,9 +249,7 @@ def closure(definitions: list[Definition], roots: Iterable[str],
         found = [one for one in usable
                  if root in one.names and one.kind != MACRO]
         if not found:
-            files = ", ".join(dict.fromkeys(one.path for one in definitions))
-            raise LabError(Exit.BUILD, f"{root}() is defined in none of the "
-                           f"kernel's {files}")
+            raise LookupError(root)
         for one in found:
             visit(one)
     return done

@@ -63,7 +63,12 @@ def parsers(tree: Path) -> str:
     shim = excerpt.scan("kernel.h", (SOURCE / "kernel.h").read_text(
         encoding="utf-8"))
     known = [*FROM_HOST, *(name for one in shim for name in one.names)]
-    return excerpt.text(excerpt.closure(definitions, ROOTS, known), tree)
+    try:
+        return excerpt.text(excerpt.closure(definitions, ROOTS, known), tree)
+    except LookupError as missing:
+        raise LabError(Exit.BUILD, f"{missing}() is not defined in {short(tree)}"
+                       f", neither in {', '.join(SOURCES[:3])} nor elsewhere in"
+                       " SOURCES of scripts/lab/fuzz_target.py") from None
 
 
 def word_flags(log: Path) -> tuple[str, ...]:

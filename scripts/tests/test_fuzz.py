@@ -5,6 +5,7 @@ import argparse
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from lab import (fuzz, fuzz_corpus, fuzz_mutants, fuzz_target, libfuzzer,
                  options, output)
@@ -193,6 +194,18 @@ class BuildError(unittest.TestCase):
         self.assertIn(fuzz_target.SOURCES[0], str(caught.exception))
 
 
+    def test_a_missing_parser_is_named(self):
+        with tempfile.TemporaryDirectory() as name:
+            for source in fuzz_target.SOURCES:
+                (Path(name) / source).parent.mkdir(parents=True, exist_ok=True)
+                (Path(name) / source).write_text("int other(void)\n{\n}\n")
+            with self.assertRaises(LabError) as caught:
+                fuzz_target.parsers(Path(name))
+        self.assertEqual(caught.exception.exit, Exit.BUILD)
+        self.assertIn("cma_parse_cmdline() is not defined",
+                      str(caught.exception))
+
+
 class Mutants(unittest.TestCase):
     def load(self, text):
         with tempfile.TemporaryDirectory() as folder:
@@ -255,7 +268,9 @@ class Arguments(unittest.TestCase):
                                     (10, 1 << 32, "--seed 4294967296")):
             args = argparse.Namespace(seconds=seconds, seed=seed,
                                       self_test=False)
-            with self.assertRaises(LabError) as caught:
+            with self.assertRaises(LabError) as caught, \
+                    mock.patch.object(fuzz.packages, "require",
+                                      side_effect=AssertionError("too late")):
                 fuzz.main(args, chosen, output.Output(chosen))
             self.assertEqual(caught.exception.exit, Exit.USAGE)
             self.assertIn(word, str(caught.exception))
