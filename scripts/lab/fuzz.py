@@ -65,6 +65,9 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     if options.dry_run:
         output.verdict(True, "fuzz: nothing was run (--dry-run)")
         return Exit.PASS
+    if args.seed is not None and not libfuzzer.can_fix_addresses():
+        output.warn("addresses are random here (setarch -R fails), so --seed "
+                    "may give other inputs the next time")
     folder = paths.run_folder("fuzz")
     with paths.lock("fuzz"):
         fuzzing = Fuzzing(kernel, folder, args.seed, output)
@@ -168,6 +171,7 @@ class Fuzzing:
         outcome = libfuzzer.run(
             program, seconds=seconds, seed=seed, corpus=[corpus, SEEDS],
             dictionary=DICTIONARY, artifacts=own, log=log, tree=kernel,
+            repeatable=self.repeatable or suite != "fuzz",
             progress=self.output.progress)
         case.seconds = time.monotonic() - begin
         return outcome, case
@@ -182,7 +186,7 @@ def describe(outcome: libfuzzer.Outcome, program: Path) -> str:
         found = outcome.artifact.read_bytes()
     except OSError as error:
         return f"{text}; {outcome.artifact}: {error.strerror}"
-    shown = repr(found.decode("utf-8", "backslashreplace"))
+    shown = repr(found).removeprefix("b")
     if len(shown) > SHOWN_INPUT:
         shown = f"{shown[:SHOWN_INPUT]}… ({len(found)} bytes)"
     again = process.shown([short(program), short(outcome.artifact)])

@@ -18,6 +18,8 @@ GRACE = 60.0
 SEEDS = range(1, 1 << 32)
 # The defaults keep 256 MiB of freed memory, and look for leaks after each run.
 ASAN_OPTIONS = "quarantine_size_mb=16:detect_leaks=0:abort_on_error=0"
+# libFuzzer remembers what was compared, pointers too: they must not be random.
+FIXED_ADDRESSES = ["setarch", "-R"]
 _PULSE = re.compile(r"^#(\d+)\s+\w+\s+cov: (\d+) ft: (\d+) corp: (\d+)/")
 _SEEDS = re.compile(r"^INFO: seed corpus: files: (\d+)")
 _STAT = re.compile(r"^stat::(\w+):\s+(\d+)$")
@@ -98,7 +100,7 @@ class Reader:
         for rank, pattern in enumerate(_REASONS[:self._rank]):
             if match := pattern.search(line):
                 words = [self._inside(word) for word in match.groups()]
-                self.outcome.reason = ": ".join(words)
+                self.outcome.reason = printable(": ".join(words))
                 self._rank = rank
                 self._need_frame = "AddressSanitizer" in line
                 return
@@ -113,12 +115,26 @@ class Reader:
         return path.removeprefix(f"{self._tree}/") if self._tree else path
 
 
+def can_fix_addresses() -> bool:
+    """Whether this machine lets us start a program at fixed addresses."""
+    return process.run([*FIXED_ADDRESSES, "true"], capture=True,
+                       query=True).returncode == 0
+
+
+def printable(text: str) -> str:
+    """@text with what would upset a terminal as \\x15 and the like."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1]
+                   for char in text)
+
+
 def run(program: Path, *, seconds: float, seed: int, corpus: list[Path],
         dictionary: Path, artifacts: Path, log: Path, tree: Path | None = None,
+        repeatable: bool = False,
         progress: Callable[[str], None] = lambda text: None) -> Outcome:
     """Run @program until there is a finding, for @seconds at most.
 
     New inputs go into the first folder of @corpus, a finding into @artifacts.
+    @repeatable: the same inputs for the same seed and the same corpus.
     """
     reader = Reader(tree)
 
@@ -127,8 +143,14 @@ def run(program: Path, *, seconds: float, seed: int, corpus: list[Path],
         out = reader.outcome
         progress(f"{out.executions} inputs, {out.coverage} edges")
 
+    before, after = [], []
+    if repeatable:
+        # libFuzzer looks for new files in the corpus every second
+        after = ["-reload=0"]
+        if can_fix_addresses():
+            before = FIXED_ADDRESSES
     result = process.run(
-        [str(program), f"-max_total_time={max(1, round(seconds))}",
+        [*before, str(program), *after, f"-max_total_time={max(1, round(seconds))}",
          f"-seed={seed}", f"-max_len={MAX_LENGTH}", f"-dict={dictionary}",
          f"-timeout={INPUT_TIMEOUT}", f"-rss_limit_mb={RSS_LIMIT_MIB}",
          "-print_final_stats=1", f"-artifact_prefix={artifacts}/",

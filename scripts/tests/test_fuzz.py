@@ -130,6 +130,10 @@ class Read(unittest.TestCase):
         self.assertEqual(outcome.artifact, Path("/run/crash-1"))
         self.assertEqual(outcome.executions, 5000)
 
+    def test_a_reason_can_be_shown_on_a_terminal(self):
+        outcome = read(BEGIN + "cma fuzz: violated: odd: \x1b[31m\ta=\u00e9")
+        self.assertEqual(outcome.problem, "odd: \\x1b[31m\\ta=\u00e9")
+
     def test_an_address_error_names_the_line_of_the_kernel(self):
         self.assertEqual(read(ADDRESS, 77).problem, "heap-buffer-overflow in "
                          "cma_parse_entry() at kernel/dma/contiguous.c:251")
@@ -162,7 +166,7 @@ class Read(unittest.TestCase):
             outcome.artifact = artifact
             text = fuzz.describe(outcome, Path("/out/fuzz/arm/fuzz"))
             self.assertTrue(text.startswith("label is not unique: a=4M,a=8M; "
-                                            "input 'cma=\\\\xff\\n,'; again "
+                                            "input 'cma=\\xff\\n,'; again "
                                             "with `"))
             self.assertIn(f"/out/fuzz/arm/fuzz {artifact}`", text)
             artifact.write_bytes(b"c" * 1000)
