@@ -145,8 +145,9 @@ def run(program: Path, *, seconds: float, seed: int, corpus: list[Path],
 
     before, after = [], []
     if repeatable:
-        # libFuzzer looks for new files in the corpus every second
-        after = ["-reload=0"]
+        # Every second libFuzzer would look for new files in the corpus, and
+        # have freed memory given back, which changes addresses.
+        after = ["-reload=0", "-purge_allocator_interval=-1"]
         if can_fix_addresses():
             before = FIXED_ADDRESSES
     result = process.run(
