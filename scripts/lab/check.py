@@ -3,7 +3,7 @@
 
 refresh     patches/ is what the tree exports
 checkpatch  --strict --codespell, on every patch
-each        every patch builds by itself, without a new warning
+each        every patch builds by itself, without a new warning, and boots
 w1          W=1 and kernel-doc on the files a patch touches, before and after
 sparse      the same with sparse
 configs     after each series: without DMA_CMA, and without OF
@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import (build, checkpatch, covers, git, kconfig, packages, paths,
-               process, series, source, sparse, tree)
+               prepare, process, series, source, sparse, step_boot, tree)
 from .errors import Exit, LabError
 from .options import Options
 from .output import Output, short
@@ -211,7 +211,7 @@ def steps(found: list[series.Series]) -> list[Step]:
 
 def check_each(found: list[Step], walker: Walker, cache: Cache, digest: str,
                asserted: list[Path], tally: Tally) -> None:
-    """Build every commit; a warning the base does not have is a failure."""
+    """Build and boot every commit; a new warning is a failure, too."""
     base_tree = git.ask(paths.TREE, "rev-parse",
                         f"{walker.base}^{{tree}}").strip()
     at: str | None = None
@@ -220,7 +220,8 @@ def check_each(found: list[Step], walker: Walker, cache: Cache, digest: str,
         nonlocal at
         at = None
         walker.checkout(commit)
-        result = walker.make("build", ["zImage"], asserted=asserted)
+        result = walker.make("build", list(prepare.TARGETS),
+                             asserted=asserted)
         at = tree_id
         return result
 
@@ -239,10 +240,11 @@ def check_each(found: list[Step], walker: Walker, cache: Cache, digest: str,
                 if error.exit != Exit.BUILD:
                     raise
                 return [error.message]
-            return sorted(new - set(baseline))
+            return sorted(new - set(baseline)) + step_boot.complaints(
+                walker.output, WORK, FOLDER / "build", FOLDER / "boot")
 
         complaints, cached = cache.get(
-            ["each", step.before_tree, step.after_tree, digest], make)
+            ["each-boots", step.before_tree, step.after_tree, digest], make)
         tally.judge("each", step.name, complaints, "cached" if cached else "")
 
 
@@ -420,7 +422,7 @@ def main(args: argparse.Namespace, options: Options,
     parts = [part for part in PARTS if part in wanted]
     output.set_steps(2 + len(parts))
     with output.step("packages"):
-        packages.require(options, output, "fetch", "build", "check")
+        packages.require(options, output, "fetch", "build", "run", "check")
     with output.step("apply"):
         folder = tree.ensure(options, output)
     if options.dry_run:
