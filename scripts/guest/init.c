@@ -12,18 +12,25 @@
  *
  *	guest.dmatest=DEVICE:COPIES:CHANNELS	memcpy through a dmaengine
  *	guest.disk=NODE:TRANSFERS		write and verify a disk, destroys it
+ *	guest.rebind=BUS/DRIVER/DEVICE:ROUNDS	unbind and bind, watch for leaks
  *	guest.dump				the DMA API debug dump
  *	guest.interactive			a tiny prompt at the end
  *
  * Everything it reports goes through /dev/kmsg: one record is one line of the
  * console, in order with the kernel's messages and never torn by them. The
- * form is "guest: SECTION: TEXT".
+ * form is "guest: SECTION: TEXT". The words are obeyed in their order.
  */
 
 #include <linux/limits.h>
 
 #define RECORD_MAX	900	/* of the 1 KiB that a record may take */
 #define DISK_BLOCK	4096
+
+#define MAX_AREAS	32
+#define SETTLE_MS	3000	/* for work that a driver left to a kthread */
+#define SETTLE_STEP_MS	50
+#define REBIND_BROKEN	5	/* bad rounds until the rest is not tried */
+#define CMA_FREE_SLACK	64	/* pages: see cma_free() */
 
 static int kmsg = -1;
 static unsigned int failures;
@@ -361,6 +368,225 @@ static void run_disk(char *word)
 		fail("disk", "not every block came back as it was written");
 }
 
+/*
+ * What is taken: pages of each area, entries of the DMA API debugging. The
+ * former is the bitmap of the CMA core, the latter the calls of the drivers.
+ */
+struct held {
+	int areas;
+	char name[MAX_AREAS][64];
+	long used[MAX_AREAS];
+	long mappings;
+};
+
+static struct held *counting;
+
+static long read_number(const char *folder, const char *name, const char *file)
+{
+	char path[PATH_MAX], value[32];
+
+	snprintf(path, sizeof(path), "%s/%s%s%s", folder, name,
+		 *name ? "/" : "", file);
+	return read_file(path, value, sizeof(value)) > 0 ? atol(value) : -1;
+}
+
+static void count_area(const char *folder, const char *name)
+{
+	long used = read_number(folder, name, "used");
+
+	if (used < 0 || counting->areas == MAX_AREAS)
+		return;
+	strlcpy(counting->name[counting->areas], name,
+		sizeof(counting->name[0]));
+	counting->used[counting->areas++] = used;
+}
+
+static void count_held(struct held *held)
+{
+	static const char dma_api[] = "/sys/kernel/debug/dma-api";
+
+	memset(held, 0, sizeof(*held));
+	counting = held;
+	for_each_name("/sys/kernel/debug/cma", count_area);
+	held->mappings = read_number(dma_api, "", "nr_total_entries") -
+			 read_number(dma_api, "", "num_free_entries");
+}
+
+/* Pages more than @before, the area with the largest difference counts. */
+static long difference(const struct held *before, const struct held *now)
+{
+	long largest = now->mappings - before->mappings;
+
+	for (int i = 0; i < now->areas; i++) {
+		long more = now->used[i] - before->used[i];
+
+		if (labs(more) > labs(largest))
+			largest = more;
+	}
+	return largest;
+}
+
+/* Count until it is as @before, or for SETTLE_MS. */
+static bool settles(const struct held *before, struct held *now)
+{
+	for (int ms = 0; ; ms += SETTLE_STEP_MS) {
+		count_held(now);
+		if (!difference(before, now))
+			return true;
+		if (ms >= SETTLE_MS)
+			return false;
+		msleep(SETTLE_STEP_MS);
+	}
+}
+
+/* Count until nothing has changed for five times SETTLE_STEP_MS. */
+static void count_at_rest(struct held *held)
+{
+	struct held now;
+	int same = 0;
+
+	count_held(held);
+	for (int ms = 0; ms < SETTLE_MS && same < 5; ms += SETTLE_STEP_MS) {
+		msleep(SETTLE_STEP_MS);
+		count_held(&now);
+		same = difference(held, &now) ? 0 : same + 1;
+		*held = now;
+	}
+}
+
+/*
+ * CmaFree in pages. Movable pages of anybody may lie in an area, and each
+ * processor keeps some free pages and some of the counting to itself, so it
+ * differs a little from time to time (CMA_FREE_SLACK), unlike what a leak per
+ * round adds up to.
+ */
+static long cma_free(void)
+{
+	char text[4096];
+	const char *line;
+
+	if (read_file("/proc/meminfo", text, sizeof(text)) < 0)
+		return -1;
+	line = strstr(text, "CmaFree:");
+	if (!line)
+		return -1;
+	line += strlen("CmaFree:");
+	while (*line == ' ')	/* nolibc's atol() does not */
+		line++;
+	return atol(line) / 4;
+}
+
+/* The most that CmaFree comes to within SETTLE_MS, or @enough of it. */
+static long cma_free_at_rest(long enough)
+{
+	long best = cma_free();
+
+	for (int ms = 0; ms < SETTLE_MS && best < enough; ms += SETTLE_STEP_MS) {
+		long now;
+
+		msleep(SETTLE_STEP_MS);
+		now = cma_free();
+		if (now > best)
+			best = now;
+	}
+	return best;
+}
+
+static bool is_bound(const char *bus, const char *device)
+{
+	char path[PATH_MAX], target[PATH_MAX];
+
+	snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/driver", bus,
+		 device);
+	return readlink(path, target, sizeof(target)) >= 0;
+}
+
+/* Write the device's name to "bind" or "unbind" of its driver. */
+static bool rebind(const char *bus, const char *driver, const char *device,
+		   const char *how)
+{
+	const bool bound = !strcmp(how, "bind");
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "/sys/bus/%s/drivers/%s/%s", bus, driver,
+		 how);
+	return !write_file(path, device) && is_bound(bus, device) == bound;
+}
+
+/*
+ * The state after the first round is the measure: what the later rounds add,
+ * bound or unbound, has leaked. What is held more when bound than when
+ * unbound is shown, so that a driver that takes nothing proves nothing.
+ */
+static void run_rebind(char *word)
+{
+	static struct held bound, unbound, now;
+	long free_before = -1, free_after = -1, leaked = 0;
+	int rounds, round, broken = 0;
+	char *field[2], *bus, *driver, *device;
+
+	if (split(word, field, 2) < 0 || !(driver = strchr(field[0], '/')) ||
+	    !(device = strchr(driver + 1, '/'))) {
+		fail("rebind", "guest.rebind=BUS/DRIVER/DEVICE:ROUNDS expected");
+		return;
+	}
+	bus = field[0];
+	*driver++ = '\0';
+	*device++ = '\0';
+	rounds = atoi(field[1]);
+	if (rounds < 2) {
+		fail("rebind", "needs at least two rounds");
+		return;
+	}
+	for (int ms = 0; !is_bound(bus, device) && ms < 5000; ms += 100)
+		msleep(100);	/* probed asynchronously */
+	if (!is_bound(bus, device)) {
+		fail("rebind", "the device has no driver");
+		return;
+	}
+	for (round = 0; round < rounds && broken < REBIND_BROKEN; round++) {
+		bool good = rebind(bus, driver, device, "unbind");
+
+		if (!good)
+			fail("rebind", "cannot unbind");
+		if (!round) {
+			count_at_rest(&unbound);
+		} else if (!settles(&unbound, &now)) {
+			leaked = difference(&unbound, &now);
+			good = false;
+		}
+		if (!rebind(bus, driver, device, "bind")) {
+			fail("rebind", "cannot bind");
+			good = false;
+		}
+		if (!round) {
+			count_at_rest(&bound);
+			free_before = cma_free_at_rest(LONG_MAX);
+		} else if (!settles(&bound, &now)) {
+			leaked = difference(&bound, &now);
+			good = false;
+		}
+		if (!good)
+			broken++;
+		if (!good || (round + 1) % 100 == 0)
+			say("rebind", "round %d %s, %ld more held", round + 1,
+			    good ? "good" : "bad", leaked);
+	}
+	if (free_before >= 0)
+		free_after = cma_free_at_rest(free_before);
+	for (int i = 0; i < bound.areas; i++)
+		say("rebind", "area %s held %ld", bound.name[i],
+		    bound.used[i] - unbound.used[i]);
+	say("rebind", "mappings held %ld", bound.mappings - unbound.mappings);
+	say("rebind", "summary %s %d of %d rounds, %d bad, %ld leaked, "
+	    "CmaFree %ld then %ld pages", device, round, rounds, broken,
+	    leaked, free_before, free_after);
+	if (broken || round < rounds)
+		fail("rebind", "not every round left things as before");
+	if (free_before < 0 || free_after < free_before - CMA_FREE_SLACK)
+		fail("rebind", "CmaFree did not come back");
+}
+
 static void list_name(const char *folder, const char *name)
 {
 	printf("%s/%s\n", folder, name);
@@ -457,6 +683,8 @@ int main(void)
 			run_dmatest(word + 14);
 		else if (!strncmp(word, "guest.disk=", 11))
 			run_disk(word + 11);
+		else if (!strncmp(word, "guest.rebind=", 13))
+			run_rebind(word + 13);
 		else if (!strcmp(word, "guest.dump"))
 			dump = true;
 		else if (!strcmp(word, "guest.interactive"))

@@ -17,7 +17,8 @@ from .ranges import Range
 from .report import Case, Results
 
 TIMEOUT = 60.0
-DEBUG_TIMEOUT = 300.0
+REBIND_SECONDS = 0.5
+MAX_REBINDS = 100_000
 # Without this the kernel drops records that user space writes too fast.
 REPORTING = "printk.devkmsg=on guest.dump"
 REFUSAL = re.compile(r"\bcma: .*\brefused\b")
@@ -55,8 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--coherent", action="store_true",
                         help="virt: leave the devices dma-coherent")
     parser.add_argument("--timeout", type=_seconds, metavar="S",
-                        help=f"seconds until a silent guest is given up "
-                             f"({TIMEOUT:g})")
+                        help=f"seconds until the guest is given up "
+                             f"({TIMEOUT:g}, more for slow configurations "
+                             "and for --rebinds)")
+    parser.add_argument("--rebinds", type=rounds, default=0, metavar="N",
+                        help="unbind and bind the machine's device N times "
+                             "first and see that no page is lost")
     parser.add_argument("--expect-area", type=_range, metavar="RANGE",
                         help="the machine's device must be inside, for "
                              "example 8M@32M or 0x2000000-0x27fffff")
@@ -71,6 +76,23 @@ def _seconds(text: str) -> float:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a number of seconds from 1 to 86400")
     return value
+
+
+def rounds(text: str) -> int:
+    """--rebinds: a number of rounds, for argparse."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if not 2 <= value <= MAX_REBINDS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number of rounds from 2 to {MAX_REBINDS}")
+    return value
+
+
+def limit(config: str, rebinds: int = 0) -> float:
+    """Seconds until a boot is given up; generous, no test is timed."""
+    return prepare.slowness(config) * (TIMEOUT + rebinds * REBIND_SECONDS)
 
 
 def _range(text: str) -> Range:
@@ -111,11 +133,14 @@ def execute(machine: Machine, prepared: prepare.Prepared, folder: Path,
             memory: int | None = None, overlay: Path | None = None,
             kernel: Path | None = None, interactive: bool = False,
             timeout: float = TIMEOUT, expect: Range | None = None,
-            suite: str | None = None) -> Outcome:
+            suite: str | None = None, rebinds: int = 0,
+            place: bool = True) -> Outcome:
     """One boot check: start it, watch it, judge it.
 
-    @wish  kernel parameters; None: the machine's own, unless the image
-           has a cma_map= built in
+    @wish     kernel parameters; None: the machine's own, unless the image
+              has a cma_map= built in
+    @rebinds  rounds of unbind and bind before the transfers
+    @place    whether there is something to place; without, no such case
     """
     asked = wish
     if asked is None:
@@ -126,8 +151,9 @@ def execute(machine: Machine, prepared: prepare.Prepared, folder: Path,
                            coherent, overlay)
     boot = qemu.Boot(
         machine, folder, kernel or prepared.kernel,
-        qemu.append(machine, asked, REPORTING, machine.work,
-                    "guest.interactive" if interactive else ""),
+        qemu.append(machine, asked, REPORTING,
+                    machine.rebind(rebinds) if rebinds else "",
+                    machine.work, "guest.interactive" if interactive else ""),
         megabytes, dtb, prepared.initrd, interactive, timeout=timeout)
     if options.dry_run:
         output.command(shlex.join(qemu.command(boot)))
@@ -143,7 +169,11 @@ def execute(machine: Machine, prepared: prepare.Prepared, folder: Path,
         seen += [str(placement) for placement in found if placement.entries]
         work, text = judge.moved(suite, report)
         seen.append(text)
-        cases += [case, work]
+        cases += [case, work] if place else [work]
+        if rebinds:
+            case, text = judge.rebound(suite, report, machine.device, rebinds)
+            seen.append(text)
+            cases.append(case)
         if wish is None and asked and asked not in report.cmdline:
             case.fail("the kernel did not get the parameters")
     for case in cases:
@@ -164,8 +194,7 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     if args.interactive and options.json:
         raise LabError(Exit.USAGE, "--interactive and --json exclude "
                                    "each other")
-    timeout = args.timeout or (DEBUG_TIMEOUT if args.config == "debug"
-                               else TIMEOUT)
+    timeout = args.timeout or limit(args.config, args.rebinds)
 
     output.set_steps(prepare.STEPS + 1)
     prepared = prepare.kernel(options, output, args.config, args.stock)
@@ -175,7 +204,7 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
             machine, prepared, folder, options, output, wish=wish,
             coherent=args.coherent, memory=memory, overlay=args.dtso,
             kernel=args.kernel, interactive=args.interactive,
-            timeout=timeout, expect=args.expect_area)
+            timeout=timeout, expect=args.expect_area, rebinds=args.rebinds)
     if options.dry_run:
         output.verdict(True, "boot: nothing was run (--dry-run)")
         return Exit.PASS

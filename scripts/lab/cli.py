@@ -24,6 +24,8 @@ VERBS = {
     "kunit": ("kunit", "run KUnit suites in QEMU"),
     "test": ("test", "unit tests, KUnit, boot checks, the boot table"),
     "fuzz": ("fuzz", "fuzz the parsers of cma= and cma_map="),
+    "stress": ("stress", "KUnit and 1,000 rebinds on a kernel that checks "
+                         "itself"),
     "refresh": ("series", "export the series from the tree to patches/"),
     "check": ("check", "checkpatch, sparse, W=1, every patch builds"),
 }

@@ -25,6 +25,11 @@ _DMATEST = re.compile(r"dmatest: \S+: summary (\d+) tests, (\d+) failures")
 _DMATEST_ERROR = re.compile(r"dmatest: \S+: (?:result #\d+: (?!'test passed')"
                             r"|dstbuf|srcbuf)")
 _DISK = re.compile(r"summary (\d+) written, (\d+) read, (\d+) wrong")
+_REBIND = re.compile(r"summary (?P<device>\S+) (?P<rounds>\d+) of "
+                     r"(?P<wanted>\d+) rounds, (?P<bad>\d+) bad, "
+                     r"(?P<leaked>-?\d+) leaked, CmaFree (?P<before>-?\d+) "
+                     r"then (?P<after>-?\d+) pages")
+_HELD = re.compile(r"area (\S+) held (-?\d+)")
 _AREA = re.compile(r"(\S+) base_pfn (\d+) pages (\d+)")
 
 
@@ -65,6 +70,36 @@ def parse_dump(lines: Iterable[str]) -> list[Mapping]:
             int(match["paddr"], 16), int(match["dma"], 16),
             int(match["size"], 16)))
     return mappings
+
+
+@dataclass(frozen=True)
+class Rebind:
+    """What came of unbinding and binding a device again and again.
+
+    @rounds   that were done, of @wanted
+    @bad      of them: not bound, not unbound, or something was held after it
+              that was not held after the first round
+    @leaked   pages of an area or entries of the DMA API debugging that the
+              last bad round held more than the first
+    @before   pages of CmaFree after the first round, @after after the last
+    @held     area: pages that it gives while the device is bound only
+    """
+
+    device: str
+    rounds: int
+    wanted: int
+    bad: int
+    leaked: int
+    before: int
+    after: int
+    held: dict[str, int]
+
+    def __str__(self) -> str:
+        areas = ", ".join(f"{pages} pages of {name}"
+                          for name, pages in self.held.items() if pages)
+        return f"{self.rounds} rebinds with {areas or 'no page of an area'}, " \
+               f"{self.leaked} leaked, CmaFree {self.after - self.before:+} " \
+               "pages"
 
 
 @dataclass
@@ -155,6 +190,22 @@ class Report:
             elif _DMATEST_ERROR.search(line):
                 failed += 1
         return copies, failed
+
+    @property
+    def rebind(self) -> Rebind | None:
+        """The report on rebinding; raises Unreadable, None without one."""
+        lines = self.sections.get("rebind", [])
+        summary = [line for line in lines if line.startswith("summary ")]
+        if not summary:
+            return None
+        match = _REBIND.fullmatch(summary[-1])
+        if not match:
+            raise Unreadable(f"not a summary of rebinding: {summary[-1]!r}")
+        numbers = {name: int(value) for name, value
+                   in match.groupdict().items() if name != "device"}
+        held = {area[1]: int(area[2]) for area in map(_HELD.fullmatch, lines)
+                if area}
+        return Rebind(device=match["device"], held=held, **numbers)
 
     @property
     def disk(self) -> tuple[int, int]:

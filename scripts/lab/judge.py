@@ -12,6 +12,10 @@ from .ranges import Range
 from .report import Case
 
 SHOWN = 3
+DEFAULT_AREA = "reserved"
+# In pages: CmaFree differs a little from time to time, see cma_free() in
+# the guest program.
+CMA_FREE_SLACK = 64
 
 
 @dataclass
@@ -138,6 +142,50 @@ def moved(suite: str, report: Report) -> tuple[Case, str]:
     for failure in report.failures:
         case.fail(failure)
     return case, f"{copies} {what}, {failed} failed"
+
+
+def rebound(suite: str, report: Report, device: str, rounds: int
+            ) -> tuple[Case, str]:
+    """@device went through @rounds of unbind and bind, nothing was lost.
+
+    Its area, that of its rule or else the default one, has to have given it
+    pages each time, or nothing is proven.
+    """
+    case = Case(suite, f"{rounds} rebinds")
+    try:
+        rebind = report.rebind
+    except Unreadable as error:
+        case.fail(str(error))
+        return case, str(error)
+    if rebind is None:
+        case.fail("the guest reported nothing on rebinding")
+    elif rebind.device != device:
+        case.fail(f"{rebind.device} was rebound instead of {device}")
+    else:
+        if rebind.rounds < rounds:
+            case.fail(f"only {rebind.rounds} of {rounds} rounds")
+        if rebind.bad:
+            case.fail(f"{rebind.bad} bad rounds, {rebind.leaked} pages or "
+                      "mappings leaked")
+        lost = rebind.before - rebind.after
+        if rebind.before <= 0 or lost > CMA_FREE_SLACK:
+            case.fail(f"CmaFree was {rebind.before} pages after the first "
+                      f"round and is {rebind.after} now")
+        label = _label_of(report, device)
+        if rebind.held.get(label, 0) <= 0:
+            case.fail(f"{device} took no page of {label}, nothing is proven")
+    case_failures = [failure for failure in report.failures
+                     if failure.startswith("rebind: ")]
+    for failure in case_failures:
+        case.fail(failure)
+    return case, str(rebind) if rebind else case.message
+
+
+def _label_of(report: Report, device: str) -> str:
+    """The label that the rules give @device, else the default area."""
+    known, = report.devices([device])
+    rule = wish.parse(report.cmdline).rule_for(known)
+    return rule.label if rule else DEFAULT_AREA
 
 
 def parse(console: Console) -> Report:

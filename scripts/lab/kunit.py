@@ -256,6 +256,11 @@ def per_suite(cases: list[Case]) -> list[str]:
     return [f"{suite}: {results.totals}" for suite, results in suites.items()]
 
 
+def limit(config: str) -> float:
+    """Seconds until a run is given up; generous, no test is timed."""
+    return TIMEOUT * prepare.slowness(config)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `kunit`."""
     parser.add_argument("--machine", action="append", metavar="NAME",
@@ -267,8 +272,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              "kunit/suites.toml")
     parser.add_argument("--kernel_args", action="append", default=[],
                         metavar="WORD", help="another kernel parameter")
-    parser.add_argument("--timeout", type=int, default=TIMEOUT, metavar="S",
-                        help=f"seconds per boot ({TIMEOUT:g})")
+    parser.add_argument("--timeout", type=int, metavar="S",
+                        help=f"seconds per boot ({TIMEOUT:g}, more for slow "
+                             "configurations)")
     parser.add_argument("--stock", action="store_true",
                         help="the kernel without the series, with --filter")
 
@@ -278,7 +284,7 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     names = list(dict.fromkeys(args.machine or sorted(machines.MACHINES)))
     for name in names:
         machines.find(name)
-    if not 1 <= args.timeout <= 86400:
+    if args.timeout is not None and not 1 <= args.timeout <= 86400:
         raise LabError(Exit.USAGE, f"--timeout {args.timeout}: 1 to 86400 "
                                    "seconds are possible")
     if args.filter is not None and \
@@ -302,7 +308,7 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     for run in runs:
         with output.step(f"kunit {run.name} on {run.machine.name}"):
             results.extend(execute(run, prepared, folder, options,
-                                   args.timeout))
+                                   args.timeout or limit(args.config)))
     if options.dry_run:
         output.verdict(True, "kunit: nothing was run (--dry-run)")
         return Exit.PASS

@@ -18,6 +18,7 @@ class Machine:
     @dtb         below arch/arm/boot/dts; None: QEMU makes it
     @cmdline     what the kernel needs to boot there
     @device      the device of the default wish, @label and @start its area
+    @driver      its driver, as BUS/DRIVER
     @work        words for the guest that make this device move data
     """
 
@@ -31,6 +32,7 @@ class Machine:
     serial_before: tuple[str, ...]
     disk: bool
     device: str
+    driver: str
     label: str
     start: str
     work: str
@@ -40,6 +42,10 @@ class Machine:
         """The parameters that `boot` tries by default."""
         return f"cma={self.label}=8M@{self.start} " \
                f"cma_map={self.device}={self.label}"
+
+    def rebind(self, rounds: int) -> str:
+        """The word that makes the guest unbind and bind the device."""
+        return f"guest.rebind={self.driver}/{self.device}:{rounds}"
 
 
 # 200 copies or transfers are the least that count as proof; both do more.
@@ -56,8 +62,8 @@ MACHINES = {
                 dtb="xilinx/zynq-zc702.dtb",
                 cmdline="console=ttyPS0 maxcpus=1",
                 serial_before=("-serial", "null"), disk=False,
-                device="f8003000.dma-controller", label="cmadevlabel",
-                start="32M",
+                device="f8003000.dma-controller", driver="amba/dma-pl330",
+                label="cmadevlabel", start="32M",
                 work="guest.dmatest=f8003000.dma-controller:240:2"),
         # highmem=off: without LPAE the kernel cannot reach PCI above 4 GiB.
         Machine(name="virt",
@@ -67,8 +73,8 @@ MACHINES = {
                 dtb=None,
                 cmdline="console=ttyAMA0",
                 serial_before=(), disk=True,
-                device="0000:00:02.0", label="nvmearea",
-                start="0x42000000",
+                device="0000:00:02.0", driver="pci/nvme",
+                label="nvmearea", start="0x42000000",
                 work="guest.disk=/dev/nvme0n1:240"),
     )
 }

@@ -13,6 +13,10 @@ STEPS = 5
 TARGETS = ("zImage", "dtbs", *guest.TARGETS)
 
 
+# Configurations that slow the guest down, by how much at most.
+SLOW = {"debug": 5.0, "kasan": 5.0}
+
+
 @dataclass(frozen=True)
 class Prepared:
     """What a boot needs."""
@@ -42,6 +46,11 @@ class Prepared:
 def check_config(name: str) -> None:
     """--config NAME; raises LabError(USAGE) if there is no such fragment."""
     kconfig.fragments(name)
+
+
+def slowness(config: str) -> float:
+    """By what the time until a guest is given up is multiplied."""
+    return SLOW.get(config, 1.0)
 
 
 def kernel(options: Options, output: Output, config: str = "default",

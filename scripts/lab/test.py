@@ -61,7 +61,8 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     for run in runs:
         with output.step(f"kunit {run.name} on {run.machine.name}"):
             _note(output, results,
-                  kunit.execute(run, prepared, folder, options))
+                  kunit.execute(run, prepared, folder, options,
+                                kunit.limit(args.config)))
     for check in BOOTS:
         with output.step(check.name):
             own = folder / check.name
@@ -69,8 +70,7 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
             outcome = boot.execute(
                 machines.MACHINES[check.machine], prepared, own, options,
                 output, coherent=check.coherent, suite=check.name,
-                timeout=boot.DEBUG_TIMEOUT if args.config == "debug"
-                else boot.TIMEOUT)
+                timeout=boot.limit(args.config))
             _note(output, results, outcome.cases)
         for line in outcome.seen:
             output.info("  " + line)
