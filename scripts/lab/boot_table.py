@@ -25,7 +25,7 @@ from .report import Case
 TABLES = paths.REPO / "kunit" / "matrix"
 PARALLEL = 2
 TIMEOUT = 60.0
-DEFAULT_AREA = "reserved"
+DEFAULT_AREA = judge.DEFAULT_AREA
 # Page tables and debug objects differ a little between boots.
 MEMORY_SLACK = 512 << 10
 _REFUSAL = re.compile(r"\b(cma|Reserved memory): .*\brefused\b")

@@ -8,9 +8,11 @@ the other. Any splat and any page that does not come back is a failure.
 """
 
 import argparse
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
-from . import boot, kunit, machines, paths, prepare
+from . import boot, build, kunit, machines, paths, prepare, process
 from .errors import Exit
 from .options import Options
 from .output import Output
@@ -61,7 +63,7 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     """Run everything; each part goes on after failures of the others."""
     prepare.check_config(args.config)
     runs = kunit.load()
-    output.set_steps(prepare.STEPS + len(runs) + len(REBINDS))
+    output.set_steps(prepare.STEPS + len(runs) + 1)
     prepared = prepare.kernel(options, output, args.config)
     if options.dry_run:
         output.verdict(True, "stress: nothing was run (--dry-run)")
@@ -73,19 +75,15 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
         with output.step(f"kunit {run.name} on {run.machine.name}"):
             _note(output, results, kunit.execute(
                 run, prepared, folder, options, kunit.limit(args.config)))
-    for check in REBINDS:
-        count = rounds(check.machine, args.rebinds)
-        with output.step(f"{check.name}, {count} rounds"):
-            own = folder / check.name
-            own.mkdir()
-            outcome = boot.execute(
-                machines.MACHINES[check.machine], prepared, own, options,
-                output, wish=None if check.mapped else "",
-                coherent=check.coherent, suite=check.name, rebinds=count,
-                place=check.mapped, timeout=boot.limit(args.config, count))
+    seen: list[str] = []
+    with output.step(f"{len(REBINDS)} boots with rebinds, {args.rebinds} "
+                     f"rounds on zynq, {rounds('virt', args.rebinds)} on "
+                     "virt"):
+        for check, outcome in _boots(args, prepared, folder, options, output):
             _note(output, results, outcome.cases)
-        for line in outcome.seen:
-            output.info("  " + line)
+            seen += [f"{check.name}: {line}" for line in outcome.seen]
+    for line in seen:
+        output.info(line)
 
     facts = {"version": prepared.version, "config": args.config}
     results.write(folder, verb="stress", **facts)
@@ -96,6 +94,31 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
                    f"stress: Linux {prepared.version}, {args.config}: "
                    f"{results.totals}", folder / "results.json")
     return results.exit
+
+
+def _boots(args: argparse.Namespace, prepared: prepare.Prepared,
+           folder: Path, options: Options, output: Output
+           ) -> list[tuple[Rebind, boot.Outcome]]:
+    """All of REBINDS, a few at a time: these guests sleep a lot."""
+    def one(check: Rebind) -> tuple[Rebind, boot.Outcome]:
+        own = folder / check.name
+        own.mkdir()
+        count = rounds(check.machine, args.rebinds)
+        return check, boot.execute(
+            machines.MACHINES[check.machine], prepared, own, options, output,
+            wish=None if check.mapped else "", coherent=check.coherent,
+            suite=check.name, rebinds=count, place=check.mapped,
+            timeout=boot.limit(args.config, count))
+
+    pool = ThreadPoolExecutor(build.jobs() + 1)
+    try:
+        done = list(pool.map(one, REBINDS))
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        process.kill_all()
+        raise
+    pool.shutdown()
+    return done
 
 
 def _note(output: Output, results: Results, cases: list[Case]) -> None:

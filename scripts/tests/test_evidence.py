@@ -183,6 +183,68 @@ class Transfers(unittest.TestCase):
         self.assertIn("no channel", case.message)
 
 
+class Rebinding(unittest.TestCase):
+    SUMMARY = "20 of 20 rounds, 0 bad, 0 leaked, CmaFree 6078 then 6078 pages"
+
+    def rebound(self, summary=SUMMARY, held=1, rounds=20, cmdline=CMDLINE,
+                device="f8003000.dma-controller", extra=()):
+        lines = [f"[    1.0] guest: rebind: area cmadevlabel held {held}",
+                 "[    1.0] guest: rebind: area reserved held 0",
+                 f"[    1.0] guest: rebind: summary {device} {summary}"]
+        report = evidence.parse(console(cmdline=cmdline,
+                                        extra=(*lines, *extra)))
+        return judge.rebound("s", report, "f8003000.dma-controller", rounds)
+
+    def test_all_rounds_and_nothing_lost(self):
+        case, text = self.rebound()
+        self.assertEqual((case.status, case.name), ("passed", "20 rebinds"),
+                         case.message)
+        self.assertIn("1 pages of cmadevlabel", text)
+
+    def test_missing_or_unknown_report(self):
+        report = evidence.parse(console())
+        case, _ = judge.rebound("s", report, "f8003000.dma-controller", 20)
+        self.assertIn("reported nothing", case.message)
+        case, _ = self.rebound("20 rounds")
+        self.assertIn("not a summary", case.message)
+
+    def test_fewer_rounds_than_asked(self):
+        case, _ = self.rebound(self.SUMMARY.replace("20 of", "19 of"))
+        self.assertIn("only 19 of 20", case.message)
+        case, _ = self.rebound(rounds=21)
+        self.assertIn("only 20 of 21", case.message)
+
+    def test_leak_or_bad_round(self):
+        case, _ = self.rebound(self.SUMMARY.replace("0 bad, 0", "5 bad, 6"))
+        self.assertIn("6 pages", case.message)
+        case, _ = self.rebound(self.SUMMARY.replace(", 0 bad", ", 1 bad"))
+        self.assertIn("1 bad rounds", case.message)
+
+    def test_cma_free_that_does_not_come_back(self):
+        for pages, status in ((6078, "passed"), (6014, "passed"),
+                              (6013, "failed"), (-1, "failed")):
+            case, _ = self.rebound(self.SUMMARY.replace("then 6078",
+                                                        f"then {pages}"))
+            self.assertEqual(case.status, status, pages)
+        case, _ = self.rebound(self.SUMMARY.replace("6078", "0"))
+        self.assertEqual(case.status, "failed")
+
+    def test_device_that_takes_no_page_of_its_area(self):
+        case, _ = self.rebound(held=0)
+        self.assertIn("took no page of cmadevlabel", case.message)
+        case, _ = self.rebound(cmdline="console=ttyPS0")
+        self.assertIn("took no page of reserved", case.message)
+
+    def test_another_device(self):
+        case, _ = self.rebound(device="other")
+        self.assertIn("other was rebound", case.message)
+
+    def test_failure_that_the_guest_names(self):
+        case, _ = self.rebound(
+            extra=("[ 1.0] guest: rebind: FAILED: cannot bind (errno 19)",))
+        self.assertIn("cannot bind", case.message)
+
+
 class Health(unittest.TestCase):
     def health(self, lines, timed_out=False):
         result = qemu.Console(Path("log"), lines, timed_out)
