@@ -30,7 +30,7 @@
 #define SETTLE_MS	3000	/* for work that a driver left to a kthread */
 #define SETTLE_STEP_MS	50
 #define REBIND_BROKEN	5	/* bad rounds until the rest is not tried */
-#define CMA_FREE_SLACK	64	/* pages: see cma_free() */
+#define CMA_FREE_SLACK	64	/* pages at most: see cma_free_slack() */
 
 static int kmsg = -1;
 static unsigned int failures;
@@ -457,8 +457,7 @@ static void count_at_rest(struct held *held)
 /*
  * CmaFree in pages. Movable pages of anybody may lie in an area, and each
  * processor keeps some free pages and some of the counting to itself, so it
- * differs a little from time to time (CMA_FREE_SLACK), unlike what a leak per
- * round adds up to.
+ * may differ a little from time to time.
  */
 static long cma_free(void)
 {
@@ -474,6 +473,14 @@ static long cma_free(void)
 	while (*line == ' ')	/* nolibc's atol() does not */
 		line++;
 	return atol(line) / 4;
+}
+
+/* Pages that may be missing: less than a leak of one in each round makes. */
+static long cma_free_slack(int rounds)
+{
+	int half = (rounds - 1) / 2;
+
+	return half < CMA_FREE_SLACK ? half : CMA_FREE_SLACK;
 }
 
 /* The most that CmaFree comes to within SETTLE_MS, or @enough of it. */
@@ -583,7 +590,7 @@ static void run_rebind(char *word)
 	    leaked, free_before, free_after);
 	if (broken || round < rounds)
 		fail("rebind", "not every round left things as before");
-	if (free_before < 0 || free_after < free_before - CMA_FREE_SLACK)
+	if (free_before < 0 || free_after < free_before - cma_free_slack(round))
 		fail("rebind", "CmaFree did not come back");
 }
 

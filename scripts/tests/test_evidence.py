@@ -221,11 +221,16 @@ class Rebinding(unittest.TestCase):
         self.assertIn("1 bad rounds", case.message)
 
     def test_cma_free_that_does_not_come_back(self):
-        for pages, status in ((6078, "passed"), (6014, "passed"),
-                              (6013, "failed"), (-1, "failed")):
-            case, _ = self.rebound(self.SUMMARY.replace("then 6078",
-                                                        f"then {pages}"))
-            self.assertEqual(case.status, status, pages)
+        for rounds, pages, status in (
+                (1000, 6078, "passed"), (1000, 6014, "passed"),
+                (1000, 6013, "failed"), (1000, -1, "failed"),
+                (20, 6069, "passed"), (20, 6068, "failed"),
+                (3, 6076, "failed"), (2, 6077, "failed")):
+            summary = self.SUMMARY.replace("20 of 20", f"{rounds} of {rounds}")
+            case, _ = self.rebound(summary.replace("then 6078",
+                                                   f"then {pages}"),
+                                   rounds=rounds)
+            self.assertEqual(case.status, status, (rounds, pages))
         case, _ = self.rebound(self.SUMMARY.replace("6078", "0"))
         self.assertEqual(case.status, "failed")
 
