@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Machines, their options, and the QEMU command."""
 
+import argparse
 import unittest
 from pathlib import Path
 
-from lab import boot, machines, qemu, wish
+from lab import boot, kunit, machines, paths, qemu, stress, wish
 from lab.errors import Exit, LabError
 
 
@@ -63,6 +64,44 @@ class Command(unittest.TestCase):
     def test_parameters_are_one_argument(self):
         words = self.command("virt")
         self.assertEqual(words[words.index("-append") + 1], "cma=8M")
+
+
+class Rebinds(unittest.TestCase):
+    def test_word_names_driver_device_and_rounds(self):
+        self.assertEqual(machines.find("virt").rebind(7),
+                         "guest.rebind=pci/nvme/0000:00:02.0:7")
+
+    def test_guest_knows_the_word(self):
+        source = (paths.REPO / "scripts" / "guest" / "init.c").read_text()
+        self.assertIn('"guest.rebind="', source)
+
+    def test_rounds(self):
+        self.assertEqual(boot.rounds("1000"), 1000)
+        for text in ("0", "1", "-5", "x", "", "1.5", "1000000"):
+            with self.assertRaises(argparse.ArgumentTypeError, msg=text):
+                boot.rounds(text)
+
+    def test_give_up_limit_grows_with_the_work(self):
+        self.assertEqual(boot.limit("default"), boot.TIMEOUT)
+        self.assertGreaterEqual(boot.limit("default", 1000),
+                                boot.TIMEOUT + 400)
+        for config in ("debug", "kasan"):
+            self.assertGreater(boot.limit(config), 4 * boot.TIMEOUT)
+            self.assertGreater(boot.limit(config, 1000),
+                               4 * boot.limit("default", 1000))
+            self.assertGreater(kunit.limit(config), 4 * kunit.TIMEOUT)
+
+    def test_stress_has_both_machines_with_both_areas(self):
+        names = [check.name for check in stress.REBINDS]
+        self.assertEqual(len(names), len(set(names)))
+        for machine in machines.MACHINES:
+            for mapped in (True, False):
+                self.assertIn(stress.Rebind(machine, mapped), stress.REBINDS)
+
+    def test_stress_never_asks_for_less_than_two_rounds(self):
+        self.assertEqual(stress.rounds("zynq", 1000), 1000)
+        self.assertEqual(stress.rounds("virt", 1000), 100)
+        self.assertEqual(stress.rounds("virt", 2), 2)
 
 
 class Options(unittest.TestCase):
