@@ -79,9 +79,11 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     with output.step(f"{len(REBINDS)} boots with rebinds, {args.rebinds} "
                      f"rounds on zynq, {rounds('virt', args.rebinds)} on "
                      "virt"):
+        cases: list[Case] = []
         for check, outcome in _boots(args, prepared, folder, options, output):
-            _note(output, results, outcome.cases)
+            cases += outcome.cases
             seen += [f"{check.name}: {line}" for line in outcome.seen]
+        _note(output, results, cases)
     for line in seen:
         output.info(line)
 
