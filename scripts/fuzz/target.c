@@ -127,7 +127,12 @@ static bool read_number(const char **text, struct number *number)
 	if (suffix) {
 		bits = 10 * (1 + (suffix - "KkMmGgTtPpEe") / 2);
 		p++;
-		if (*p == 'B')
+	}
+	/* a hexadecimal digit passes for a suffix here, in the kernel as well */
+	if ((p[-1] | 32) >= 'a' && (p[-1] | 32) <= 'z') {
+		if (p[0] == 'i' && p[1] == 'B')
+			p += 2;
+		else if (*p == 'B')
 			p++;
 	}
 	if (bits && number->value >> (64 - bits))
@@ -309,7 +314,7 @@ static void check_accepted(const struct reading *reading,
 	     "not the size as written");
 	MUST(!reading->start.huge && region->base == reading->start.value,
 	     "not the start as written");
-	MUST(region->limit == min_t(u64, end, PHYS_MAX),
+	MUST(region->limit == (end > PHYS_MAX ? 0 : end),
 	     "not the end as written");
 	if (region->size)
 		MUST(region->fixed == (region->base && end - region->base ==
