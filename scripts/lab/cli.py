@@ -23,6 +23,7 @@ VERBS = {
     "boot": ("boot", "boot it in QEMU and check where DMA memory lies"),
     "kunit": ("kunit", "run KUnit suites in QEMU"),
     "test": ("test", "unit tests, KUnit, boot checks, the boot table"),
+    "matrix": ("matrix", "boot good and bad areas, stock beside patched"),
     "refresh": ("series", "export the series from the tree to patches/"),
     "check": ("check", "checkpatch, sparse, W=1, every patch builds"),
 }
