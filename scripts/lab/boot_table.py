@@ -66,7 +66,8 @@ def boot(row: Row, prepared: Prepared, folder: Path, dtb: Path) -> Booted:
     console = qemu.run(qemu.Boot(
         row.machine, own, prepared.kernel,
         qemu.append(row.machine, "printk.devkmsg=on", row.cmdline,
-                    f"guest.fill={_fill(row)}", "guest.areas"),
+                    f"guest.fill={_fill(row)}", "guest.areas",
+                    "guest.dump" if row.reach else ""),
         row.memory, dtb, prepared.initrd, timeout=TIMEOUT, silence=SILENCE,
         spin=SPIN, ask_again=not prepared.stock))
     if console.status > 0:
@@ -166,6 +167,8 @@ def _check_use(row: Row, report: Report, case: Case) -> None:
     if after > total or before > total:
         case.fail(f"CmaFree is {max(before, after) >> 10} KiB, CmaTotal "
                   f"{total >> 10} KiB")
+    if row.reach:
+        _check_reach(row.reach, report, case)
     idle = total - sum(area.used for area in taken.areas.values())
     if idle - after > CMA_SLACK:
         case.fail(f"CmaFree is {after >> 10} KiB in the end, "
@@ -174,6 +177,19 @@ def _check_use(row: Row, report: Report, case: Case) -> None:
     if taken.free > max(busy, 0):
         case.fail(f"CmaFree is {taken.free >> 10} KiB with all areas taken, "
                   f"at most {max(busy, 0) >> 10} KiB are left")
+
+
+def _check_reach(reach: Range, report: Report, case: Case) -> None:
+    """No handle of coherent memory that its device cannot address."""
+    try:
+        outside = [mapping for mapping in report.dump
+                   if mapping.type == "coherent" and not mapping.inside(reach)]
+    except Unreadable as error:
+        case.fail(str(error))
+        return
+    if outside:
+        case.fail(f"{len(outside)} coherent entries outside {reach}, the "
+                  f"first is {outside[0]}")
 
 
 def _check_log(row: Row, report: Report, case: Case) -> None:

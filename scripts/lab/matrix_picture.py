@@ -3,9 +3,9 @@
 
 At the top a bar per kernel with the totals; below, by group, a line per row of
 the tables with its name and the squares of its machines, stock on the left and
-patched on the right. Each square has a letter as well as a colour. Plain
-SVG with the colours in a style sheet, so that it is readable on light and
-dark pages.
+patched on the right. Each square that is not ok has a letter as well as a
+colour. Plain SVG with the colours in a style sheet, so that it is readable on
+light and dark pages.
 """
 
 from html import escape
@@ -19,7 +19,8 @@ COLUMNS = 3
 LINE = 17
 SQUARE = 13
 STEP = SQUARE + 3
-NAME_WIDTH = 215
+NAME_WIDTH = 226
+NAME_LETTERS = 32       # of a name and the ids behind it
 COLUMN = (WIDTH - 2 * MARGIN) // COLUMNS
 BAR = 24
 
@@ -128,8 +129,8 @@ def _bars(canvas: Canvas, results: list[Result], y: float) -> float:
             x += part
         y += BAR + 8
     canvas.text(left, y + 8, f"{len(bugs)} boots that a stock kernel could "
-                "pass. Labels and cma_map= are new, their boots are only "
-                "below.", "small")
+                "pass. Labels and cma_map= are new with the series: their "
+                "boots are only in the last group below.", "small")
     return y + 22
 
 
@@ -139,7 +140,9 @@ def _legend(canvas: Canvas, y: float) -> float:
     for one, text in _LEGEND.items():
         _square(canvas, x, y, one, text)
         canvas.text(x + STEP + 4, y + 11, text)
-        x += STEP + 28 + 6.4 * len(text)
+        x += STEP + 22 + 6.4 * len(text)
+    canvas.text(WIDTH - MARGIN, y + 11, "of two squares the left one is virt, "
+                "the right one zynq", "small right")
     return y + 34
 
 
@@ -154,31 +157,35 @@ def _group(canvas: Canvas, group: Group, members: list[Result],
            y: float) -> float:
     canvas.rule(y - 14)
     canvas.text(MARGIN, y + 6, group.title, "head")
-    for kernel in ("stock", "patched"):
-        canvas.text(WIDTH - MARGIN, y + 6 if kernel == "stock" else y + 20,
-                    f"{kernel}: " + outcome.totals(
-                        getattr(member, kernel) for member in members),
-                    "small right")
+    canvas.text(WIDTH - MARGIN, y + 6, "  \u2192  ".join(
+        f"{kernel}: " + outcome.totals(getattr(member, kernel)
+                                       for member in members)
+        for kernel in ("stock", "patched")), "small right")
     y += 28
     lines: dict[str, list[Result]] = {}
     for member in members:
         lines.setdefault(member.row.name, []).append(member)
     entries = list(lines.items())
     per_column = -(-len(entries) // COLUMNS)
-    widest = max(len(cases) for cases in lines.values())
+    order = sorted({_board(member) for member in members})
     for column in range(min(COLUMNS, len(entries))):
         x = MARGIN + column * COLUMN
-        _column_head(canvas, x, y, widest)
+        _column_head(canvas, x, y, len(order))
         part = entries[column * per_column:(column + 1) * per_column]
         for number, (name, cases) in enumerate(part):
-            _line(canvas, x, y + 8 + number * LINE, name, cases, widest)
+            _line(canvas, x, y + 8 + number * LINE, name, cases, order)
     return y + 8 + per_column * LINE + 34
+
+
+def _board(result: Result) -> str:
+    """virt-lpae is virt."""
+    return result.row.machine.name.partition("-")[0]
 
 
 def _places(x: float, widest: int) -> tuple[float, float]:
     """Where the squares of stock and of patched begin."""
     stock = x + NAME_WIDTH
-    return stock, stock + widest * STEP + 24
+    return stock, stock + widest * STEP + 32
 
 
 def _column_head(canvas: Canvas, x: float, y: float, widest: int) -> None:
@@ -189,12 +196,18 @@ def _column_head(canvas: Canvas, x: float, y: float, widest: int) -> None:
 
 
 def _line(canvas: Canvas, x: float, y: float, name: str,
-          cases: list[Result], widest: int) -> None:
-    shown = name if len(name) <= 30 else name[:29] + "…"
-    canvas.text(x, y + 11, shown)
-    for left, kernel in zip(_places(x, widest), ("stock", "patched")):
-        for number, case in enumerate(cases):
+          cases: list[Result], order: list[str]) -> None:
+    """One row of the tables; each machine of @order has its place."""
+    ids = " ".join(cases[0].row.defects)
+    room = NAME_LETTERS - len(ids)
+    canvas.text(x, y + 11, name if len(name) <= room
+                else name[:room - 1] + "\u2026")
+    places = _places(x, len(order))
+    if ids:
+        canvas.text(places[0] - 8, y + 11, ids, "small right")
+    for left, kernel in zip(places, ("stock", "patched")):
+        for case in cases:
             value = getattr(case, kernel)
-            _square(canvas, left + number * STEP, y, value,
-                    f"{name} on {case.row.machine.name}, "
-                    f"{kernel}: {value or 'not booted'}")
+            _square(canvas, left + order.index(_board(case)) * STEP, y, value,
+                    f"{name} on {case.row.machine.name}, {kernel}: "
+                    f"{value or 'not booted'}")

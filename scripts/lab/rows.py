@@ -33,7 +33,7 @@ KEYS: dict[str, tuple[type, Any]] = {
     "cmdline": (str, None), "refused": (list, []), "log": (list, []),
     "never": (list, []), "areas": (dict, {}), "floating": (dict, {}),
     "default": (str, "16M"), "memory": (str, ""), "lost": (str, "0"),
-    "memory_like": (str, ""), "fill": (str, "0"), "dtso": (str, ""), "nodes": (list, []),
+    "memory_like": (str, ""), "fill": (str, "0"), "reach": (str, ""), "dtso": (str, ""), "nodes": (list, []),
     "same_as_stock": (bool, False), "stock": (dict, {}),
 }
 STOCK_KEYS = ("said", "areas", "floating", "default", "lost")
@@ -69,6 +69,7 @@ class Row:
                machine's own tree
     @memory_like  the row whose MemTotal this one must have
     @fill      fill at most so many bytes, 0: all there is
+    @reach     where all coherent memory has to lie, None: anywhere
     @feature   it uses what stock kernels do not have
     """
 
@@ -90,6 +91,7 @@ class Row:
     memory_like: str
     same_as_stock: bool
     fill: int
+    reach: Range | None
     feature: bool
 
     @property
@@ -241,7 +243,9 @@ def _row(values: dict[str, Any], machine: Machine) -> Row:
         stock=_expected({**values, **values["stock"]}, place),
         overlay=overlay, nodes=made, memory_like=values["memory_like"],
         same_as_stock=values["same_as_stock"],
-        fill=ranges.number(values["fill"]), feature=feature)
+        fill=ranges.number(values["fill"]),
+        reach=ranges.parse(place(values["reach"])) if values["reach"] else None,
+        feature=feature)
 
 
 def _expected(values: dict[str, Any], place) -> Expected:

@@ -122,6 +122,34 @@ class Use(Check):
         self.fails("with all areas taken", taken_free=4)
 
 
+class Reach(unittest.TestCase):
+    """No handle that the device cannot address, whatever the kernel."""
+
+    ENTRY = ("[ 1.0] guest: dump: nvme 0000:00:02.0 coherent idx 1 "
+             "P=0x{0:x} D={0:x} L=1000 DMA_BIDIRECTIONAL dma map error check "
+             "not applicable")
+
+    def judged(self, *places):
+        row, = load(ROW + 'reach = "0x40000000-0xffffffff"\n')
+        return check(row, Guest(more=(
+            "[ 1.0] guest: dump: begin",
+            *(self.ENTRY.format(place) for place in places),
+            "[ 1.0] guest: dump: end")))
+
+    def test_inside_or_nothing(self):
+        self.assertEqual(self.judged().status, "passed")
+        self.assertEqual(self.judged(0x44000000, 0xfffff000).status, "passed")
+
+    def test_outside(self):
+        for place in (0x100000000, 0x3ffff000):
+            case = self.judged(0x44000000, place)
+            self.assertIn("1 coherent entries outside", case.message)
+
+    def test_no_dump(self):
+        row, = load(ROW + 'reach = "0x40000000-0xffffffff"\n')
+        self.assertIn("dump is missing", check(row, Guest()).message)
+
+
 class Stock(unittest.TestCase):
     """A stock kernel has words of its own, and no new parameters."""
 
