@@ -403,13 +403,20 @@ static long meminfo(const char *name)
  */
 static bool memory_left(void)
 {
-	long available = meminfo("MemAvailable");
-	long low = meminfo("LowFree");
-	long other = meminfo("MemFree") - meminfo("CmaFree");
+	static int far_away;	/* that many more MiB are surely there */
+	long available, low, other;
 
+	if (far_away-- > 0)
+		return true;
+	available = meminfo("MemAvailable");
+	low = meminfo("LowFree");
+	other = meminfo("MemFree") - meminfo("CmaFree");
 	if (low >= 0 && low < other)
 		other = low;
-	return available > FILL_LEAVE && other > FILL_LEAVE;
+	if (available < other)
+		other = available;
+	far_away = (other - FILL_LEAVE) >> 12;	/* a quarter of it */
+	return other > FILL_LEAVE;
 }
 
 static uint64_t fill_want[FILL_PAGES][WORDS], fill_got[FILL_PAGES][WORDS];

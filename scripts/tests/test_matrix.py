@@ -13,6 +13,10 @@ from lab import (boot_table, matrix, matrix_document, matrix_picture, outcome,
 from lab.errors import Exit, LabError
 from lab.outcome import Outcome, Result
 
+# A stock kernel may say it like this, the patched one has to say more.
+NODE_GUEST = Guest(
+    kernel=("[ 0.0] OF: reserved mem: node bad@46000000 compatible matching "
+            "fail",), areas=(("good@44000000", 0x44000000, 8), DEFAULT))
 PLAIN_GUEST = Guest(kernel=(), areas=(DEFAULT,))
 
 
@@ -101,7 +105,7 @@ class InOrder(unittest.TestCase):
         judge = matrix.Judge(table, (False, True), told.append)
         for row, stock, guest in (
                 (one, False, Guest()), (one, True, Guest(areas=())),
-                (node, True, Guest(kernel=())), (node, False, Guest()),
+                (node, True, NODE_GUEST), (node, False, NODE_GUEST),
                 (plain, True, PLAIN_GUEST)):
             judge.add(booted(row, guest.lines(), stock))
             self.assertEqual(told, [])
@@ -111,6 +115,8 @@ class InOrder(unittest.TestCase):
         # less memory than that of `plain` on the same kernel
         self.assertIn("MemTotal", judge.cases[False][1].message)
         self.assertNotIn("MemTotal", judge.cases[True][0].message)
+        self.assertEqual(matrix.describe(told[0]),
+                         "node, virt, default: stock=ok patched=silent")
         self.assertEqual(matrix.describe(told[2]),
                          "plain, virt, default: stock=ok patched=ok")
         self.assertEqual(matrix.describe(told[1]),
