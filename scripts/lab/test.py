@@ -2,13 +2,17 @@
 """`test`: unit tests, KUnit, boot checks and the boot table in one run."""
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import boot, boot_table, kunit, machines, paths, prepare, rows, unit
 from .errors import Exit, LabError
 from .options import Options
 from .output import Output
 from .report import Case, Results
+
+
+# How much of the memory each boot of the table uses; `matrix` uses all.
+FILL = 64 * paths.MIB
 
 
 @dataclass(frozen=True)
@@ -96,9 +100,9 @@ def _note(output: Output, results: Results, cases: list[Case]) -> None:
 
 def _rows(table: list[rows.Row], config: str) -> list[rows.Row]:
     """The rows for @config; most configurations have none of their own."""
-    own = [row for row in table if row.config == config]
-    return own or [row for row in table
-                   if row.config == rows.DEFAULT_CONFIG]
+    own = [row for row in table if row.config == config] or \
+        [row for row in table if row.config == rows.DEFAULT_CONFIG]
+    return [replace(row, fill=FILL) for row in own]
 
 
 def _built_in(config: str) -> str:

@@ -6,6 +6,7 @@ import unittest
 
 from fake_console import NODE, PLAIN, ROW, load
 from lab import machines, nodes, rows
+from lab import test as test_verb
 from lab.errors import Exit, LabError
 from lab.ranges import Range
 
@@ -148,6 +149,21 @@ class Reference(unittest.TestCase):
             with self.assertRaises(LabError) as caught:
                 rows.reference(table[-1], table)
             self.assertIn("compare MemTotal with", caught.exception.message)
+
+
+class OfTest(unittest.TestCase):
+    """`test` boots one configuration, and uses a part of the memory."""
+
+    def test_rows_of_the_configuration_or_of_the_default(self):
+        table = rows.load()
+        for config, expected in (("default", "default"), ("lpae", "lpae"),
+                                 ("debug", "default")):
+            chosen = test_verb._rows(table, config)
+            self.assertEqual({row.config for row in chosen}, {expected})
+            self.assertEqual({row.fill for row in chosen}, {test_verb.FILL})
+            self.assertEqual([row.title for row in chosen],
+                             [row.title for row in table
+                              if row.config == expected])
 
 
 class Nodes(unittest.TestCase):
