@@ -266,4 +266,5 @@ def _watch(words: list[str], boot: Boot, console: Console,
                                        time.monotonic() + PANIC_SECONDS)
     finally:
         process.kill(child, grace=1.0 if child.poll() is None else 0.0)
+        child.stdout.close()
         console.status = child.returncode

@@ -1,17 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The matrix: outcomes, which rows, and the page and the picture."""
 
+import argparse
+import io
+import json
 import re
+import tempfile
 import unittest
 import xml.etree.ElementTree as ElementTree
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import replace
+from pathlib import Path
+from unittest import mock
 
 from fake_console import (DEFAULT, NODE, PLAIN, REFUSAL, ROW, Guest, booted,
                           load)
 from lab import (boot_table, matrix, matrix_document, matrix_picture, outcome,
-                 rows)
+                 qemu, rows)
 from lab.errors import Exit, LabError
+from lab.options import Options
 from lab.outcome import Outcome, Result
+from lab.output import Output
+from lab.prepare import Prepared
 
 # A stock kernel may say it like this, the patched one has to say more.
 NODE_GUEST = Guest(
@@ -121,6 +131,98 @@ class InOrder(unittest.TestCase):
                          "plain, virt, default: stock=ok patched=ok")
         self.assertEqual(matrix.describe(told[1]),
                          "one, virt, default: stock=silent patched=silent")
+
+
+class Verb(unittest.TestCase):
+    """The verb itself, with boots that are made up."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.table = load(PLAIN + NODE)
+        self.bad = ""
+
+    def boot_all(self, chosen, kernels, folder, jobs, on_done):
+        if self.bad == "environment":
+            raise LabError(Exit.ENVIRONMENT, "no QEMU")
+        for number, (row, stock) in enumerate(jobs, 1):
+            guest = PLAIN_GUEST if row.plain else NODE_GUEST
+            if not row.plain and not stock and not self.bad:
+                guest = replace(guest, kernel=(
+                    "[ 0.0] cma: bad@46000000: 0x46000000-0x4600ffff "
+                    "refused: size must be a multiple of 4 MiB",))
+            on_done(booted(row, guest.lines(), stock), number)
+
+    def run_verb(self, only=(), stock=False):
+        """The exit code; the documents go into the temporary folder."""
+        kernels = {("default", stock): Prepared(
+            "7.3.4", Path("t"), Path("b"), Path("i"), stock)
+            for stock in (False, True)}
+        options = Options()
+        with ExitStack() as stack:
+            for name, value in (
+                    ("rows.load", lambda: self.table),
+                    ("boot_table.boot_all", self.boot_all),
+                    ("paths.run_folder", lambda verb: self.folder),
+                    ("_kernels", lambda *args: kernels),
+                    ("_program_version", lambda: "7.2.22"),
+                    ("DOCUMENT", self.folder / "matrix.md"),
+                    ("PICTURE", self.folder / "matrix.svg")):
+                stack.enter_context(mock.patch(f"lab.matrix.{name}", value))
+            self.text = stack.enter_context(redirect_stdout(io.StringIO()))
+            return matrix.main(argparse.Namespace(
+                only=list(only), stock=stock), options, Output(options))
+
+    def written(self):
+        return {path.name for path in self.folder.glob("matrix.*")}
+
+    def test_all_is_well(self):
+        self.assertEqual(self.run_verb(), Exit.PASS)
+        self.assertEqual(self.written(), {"matrix.md", "matrix.svg"})
+        found = json.loads((self.folder / "results.json").read_text())
+        self.assertEqual(found["totals"]["passed"], 2)
+        self.assertEqual([entry["stock"] for entry in found["outcomes"]],
+                         ["ok", "ok"])
+        self.assertIn("node, virt, default: stock=ok patched=ok\n",
+                      self.text.getvalue())
+
+    def test_a_patched_case_that_is_not_ok(self):
+        self.bad = "patched"
+        self.assertEqual(self.run_verb(), Exit.TEST_FAILED)
+        self.assertIn("| **silent** |\n",
+                      (self.folder / "matrix.md").read_text())
+
+    def test_a_part_writes_no_document(self):
+        self.assertEqual(self.run_verb(only=["node"]), Exit.PASS)
+        self.assertEqual(self.run_verb(stock=True), Exit.PASS)
+        self.assertEqual(self.written(), set())
+
+    def test_only_stock_is_judged_as_stock(self):
+        self.bad = "patched"
+        self.assertEqual(self.run_verb(stock=True), Exit.PASS)
+        self.assertIn("node, virt, default: stock=ok\n",
+                      self.text.getvalue())
+
+    def test_the_environment_writes_no_document(self):
+        self.bad = "environment"
+        with self.assertRaises(LabError):
+            self.run_verb()
+        self.assertEqual(self.written(), set())
+
+
+class Environment(unittest.TestCase):
+    def test_a_qemu_that_failed_is_no_outcome(self):
+        row, = load(PLAIN)
+        console = qemu.Console(Path("log"), ["qemu: no memory"], status=1)
+        with tempfile.TemporaryDirectory() as folder, \
+                mock.patch("lab.qemu.run", return_value=console), \
+                self.assertRaises(LabError) as caught:
+            boot_table.boot(row, Prepared("7.3.4", Path("t"), Path("b"),
+                                          Path("i"), False),
+                            Path(folder), Path("d"))
+        self.assertEqual(caught.exception.exit, Exit.ENVIRONMENT)
+        self.assertIn("qemu: no memory", caught.exception.message)
 
 
 def some_results():
