@@ -23,7 +23,7 @@ from .report import Case
 from .rows import Expected, Row
 
 # A boot says something every second or two, a hung one never again.
-TIMEOUT, SILENCE, SPIN = 300.0, 60.0, 8.0
+TIMEOUT, SILENCE = 300.0, 30.0
 DEFAULT_AREA = "reserved"
 # Page tables and debug objects differ a little between boots.
 MEMORY_SLACK = 512 << 10
@@ -57,10 +57,11 @@ class Booted:
 Kernels = dict[tuple[str, bool], Prepared]
 
 
-def boot(row: Row, prepared: Prepared, folder: Path, dtb: Path) -> Booted:
+def boot(row: Row, prepared: Prepared, folder: Path, dtb: Path,
+         spin: float = 0.0) -> Booted:
     """Boot one row; its files go into a folder of their own.
 
-    A stock kernel that hangs is no surprise, and not asked why.
+    @spin is that of qemu.Boot.
     """
     own = folder / f"{row.name}-{row.machine.name}" \
         f"{'-stock' if prepared.stock else ''}"
@@ -71,7 +72,7 @@ def boot(row: Row, prepared: Prepared, folder: Path, dtb: Path) -> Booted:
                     f"guest.fill={_fill(row)}", "guest.areas",
                     "guest.dump" if row.reach else ""),
         row.memory, dtb, prepared.initrd, timeout=TIMEOUT, silence=SILENCE,
-        spin=SPIN, ask_again=not prepared.stock))
+        spin=spin))
     if console.status > 0:
         last = next((line for line in reversed(console.lines) if line.strip()),
                     "no output")
@@ -300,7 +301,7 @@ def with_references(chosen: list[Row], table: list[Row]) -> list[Row]:
 
 
 def boot_all(chosen: list[Row], kernels: Kernels, folder: Path,
-             jobs: list[tuple[Row, bool]],
+             jobs: list[tuple[Row, bool]], spin: float = 0.0,
              on_done: Callable[[Booted, int], None] = lambda booted, n: None
              ) -> dict[tuple[str, bool], Booted]:
     """Boot @jobs (a row and whether it is for the stock kernel) in parallel.
@@ -314,7 +315,7 @@ def boot_all(chosen: list[Row], kernels: Kernels, folder: Path,
     try:
         futures: list[Future] = [
             pool.submit(boot, row, kernels[row.config, stock], folder,
-                        trees[_tree_key(row)])
+                        trees[_tree_key(row)], spin)
             for row, stock in jobs]
         for future in as_completed(futures):
             booted: Booted = future.result()

@@ -20,6 +20,9 @@ from .output import Output, short
 from .report import Case, Results
 from .rows import Row
 
+# Seconds of processor time after which a silent boot hangs. The longest that a
+# good one is silent for is one, while it takes memory.
+SPIN = 5.0
 DOCUMENT = paths.REPO / "Documentation" / "matrix.md"
 PICTURE = paths.REPO / "Documentation" / "matrix.svg"
 
@@ -125,7 +128,7 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
         def on_done(booted: Booted, number: int) -> None:
             judge.add(booted)
             output.progress(f"{number} of {len(jobs)}")
-        boot_table.boot_all(chosen, kernels, folder / "boots", jobs,
+        boot_table.boot_all(chosen, kernels, folder / "boots", jobs, SPIN,
                             on_done)
 
     results = Results(judge.cases[args.stock])

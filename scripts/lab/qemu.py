@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import process
@@ -20,6 +20,8 @@ DISK_MIB = 16
 # After the kernel gave up, QEMU gets this long to end by itself.
 PANIC_SECONDS = 5.0
 EARLY_SECONDS = 10.0
+# With earlycon what there is to say comes at once.
+EARLY_SPIN = 2.0
 _PANIC = re.compile(rb"Kernel panic - not syncing")
 
 
@@ -31,7 +33,6 @@ class Boot:
     @silence  seconds without a byte, 0: any number
     @spin     the same in processor time of QEMU, which a busy machine does
               not change; a guest that only waits uses none
-    @ask_again  boot once more with earlycon if nothing came
     """
 
     machine: Machine
@@ -46,7 +47,6 @@ class Boot:
     timeout: float = 60.0
     silence: float = 0.0
     spin: float = 0.0
-    ask_again: bool = True
 
 
 @dataclass
@@ -185,7 +185,7 @@ def run(boot: Boot, on_line: Callable[[str], None] | None = None) -> Console:
         _watch(words, boot, console, on_line, boot.timeout)
     console.seconds = time.monotonic() - begin
     console.lines = _lines(log)
-    if boot.ask_again and not boot.interactive and not any(map(str.strip, console.lines)):
+    if not boot.interactive and not any(map(str.strip, console.lines)):
         _ask_again(words, boot, console)
     return console
 
@@ -203,7 +203,8 @@ def _ask_again(words: list[str], boot: Boot, console: Console) -> None:
     """
     again = words[:-1] + ["earlycon " + words[-1]]
     early = Console(boot.folder / "earlycon.log")
-    _watch(again, boot, early, None, EARLY_SECONDS)
+    spin = min(boot.spin, EARLY_SPIN)
+    _watch(again, replace(boot, spin=spin), early, None, EARLY_SECONDS)
     console.lines = _lines(early.log)
     console.early = True
     console.log.write_text("nothing came; the same boot with earlycon:\n"

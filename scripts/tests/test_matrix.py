@@ -143,7 +143,7 @@ class Verb(unittest.TestCase):
         self.table = load(PLAIN + NODE)
         self.bad = ""
 
-    def boot_all(self, chosen, kernels, folder, jobs, on_done):
+    def boot_all(self, chosen, kernels, folder, jobs, spin, on_done):
         if self.bad == "environment":
             raise LabError(Exit.ENVIRONMENT, "no QEMU")
         for number, (row, stock) in enumerate(jobs, 1):
