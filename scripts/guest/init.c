@@ -14,6 +14,10 @@
  *	guest.disk=NODE:TRANSFERS		write and verify a disk, destroys it
  *	guest.rebind=BUS/DRIVER/DEVICE:ROUNDS	unbind and bind, watch for leaks
  *	guest.dump				the DMA API debug dump
+ *	guest.fill=N[:MIB]			fill the memory, at most MIB of it,
+ *						and check what is in it; of each
+ *						MiB, 1/N gets a pattern
+ *	guest.areas				take every CMA area, give it back
  *	guest.interactive			a tiny prompt at the end
  *
  * Everything it reports goes through /dev/kmsg: one record is one line of the
@@ -26,7 +30,14 @@
 #define RECORD_MAX	900	/* of the 1 KiB that a record may take */
 #define DISK_BLOCK	4096
 
-#define MAX_AREAS	32
+#define PAGE		4096
+#define WORDS		(PAGE / sizeof(uint64_t))
+#define FILL_PAGES	16			/* written at once */
+#define FILL_STRIDE	(1 << 20)
+#define FILL_FILE	(256 << 20)		/* without O_LARGEFILE: below 2 GiB */
+#define FILL_FILES	64
+#define FILL_LEAVE	(10 << 10)		/* KiB that the kernel keeps */
+#define AREAS_MAX	32
 #define SETTLE_MS	3000	/* for work that a driver left to a kthread */
 #define SETTLE_STEP_MS	50
 #define REBIND_BROKEN	5	/* bad rounds until the rest is not tried */
@@ -368,14 +379,319 @@ static void run_disk(char *word)
 		fail("disk", "not every block came back as it was written");
 }
 
+/* A figure of /proc/meminfo in KiB, -1 if it is not there. */
+static long meminfo(const char *name)
+{
+	static char buf[4096];
+	size_t len = strlen(name);
+	char *line, *next;
+
+	if (read_file("/proc/meminfo", buf, sizeof(buf)) < 0)
+		return -1;
+	for (line = buf; line; line = next) {
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
+		if (strncmp(line, name, len) || line[len] != ':')
+			continue;
+		for (line += len + 1; *line == ' '; line++)
+			;	/* atol() of nolibc does not skip it */
+		return atol(line);
+	}
+	return -1;
+}
+
+/*
+ * Whether there is memory to fill. What cannot be moved needs pages of low
+ * memory outside of all areas, and who finds none ends in the OOM killer, so
+ * both figures count.
+ */
+static bool memory_left(void)
+{
+	static int far_away;	/* that many more MiB are surely there */
+	long available, low, other;
+
+	if (far_away-- > 0)
+		return true;
+	available = meminfo("MemAvailable");
+	low = meminfo("LowFree");
+	other = meminfo("MemFree") - meminfo("CmaFree");
+	if (low >= 0 && low < other)
+		other = low;
+	if (available < other)
+		other = available;
+	far_away = (other - FILL_LEAVE) >> 12;	/* a quarter of it */
+	return other > FILL_LEAVE;
+}
+
+static uint64_t fill_want[FILL_PAGES][WORDS], fill_got[FILL_PAGES][WORDS];
+
+/* Every page is different in every other page's words as well as in its own. */
+static void fill_init(void)
+{
+	uint64_t x = 0x9e3779b97f4a7c15ull;
+
+	for (int p = 0; p < FILL_PAGES; p++) {
+		for (size_t i = 0; i < WORDS; i++) {
+			x ^= x << 13;
+			x ^= x >> 7;
+			x ^= x << 17;
+			fill_want[p][i] = x;
+		}
+	}
+}
+
+/* The pages from number @first on; a stamp in every 64 bytes tells them apart. */
+static void fill_stamp(uint32_t first)
+{
+	for (uint32_t p = 0; p < FILL_PAGES; p++) {
+		uint64_t stamp = (uint64_t)~(first + p) << 32 | (first + p);
+
+		for (size_t i = 0; i < WORDS; i += 8)
+			fill_want[p][i] = stamp;
+	}
+}
+
+static int fill_open(int file, int flags)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/fill/%d", file);
+	return open(path, flags, 0600);
+}
+
+static bool fill_same(int page)
+{
+	uint64_t differs = 0;
+
+	for (size_t i = 0; i < WORDS; i++)
+		differs |= fill_want[page][i] ^ fill_got[page][i];
+	return !differs;
+}
+
+/*
+ * Pages that are in the file, but that nobody has written to: memory is full
+ * sooner. nolibc has no fallocate().
+ */
+static int fill_reserve(int fd, uint32_t offset, uint32_t len)
+{
+	return __sysret(__nolibc_syscall6(__NR_fallocate, fd, 0, offset, 0,
+					  len, 0));
+}
+
+/*
+ * Write one file, of at most @most bytes; the number of bytes up to which it is
+ * full, -1 on errors.
+ */
+static long fill_write(int file, uint32_t patterned, long most)
+{
+	uint32_t number = (uint32_t)file * (FILL_FILE / PAGE);
+	int fd = fill_open(file, O_RDWR | O_CREAT);
+	long at;
+
+	if (fd < 0)
+		return -1;
+	for (at = 0; at < most && memory_left(); at += FILL_STRIDE) {
+		uint32_t n;
+
+		for (n = 0; n < patterned; n += sizeof(fill_want)) {
+			fill_stamp(number + (at + n) / PAGE);
+			if (write(fd, fill_want, sizeof(fill_want)) !=
+			    sizeof(fill_want))
+				goto failed;
+		}
+		if (n == FILL_STRIDE)
+			continue;
+		if (fill_reserve(fd, at + n, FILL_STRIDE - n) < 0 ||
+		    lseek(fd, at + FILL_STRIDE, SEEK_SET) < 0)
+			goto failed;
+	}
+	close(fd);
+	return at;
+failed:
+	close(fd);
+	return -1;
+}
+
+/* Compare what was written to the first @end bytes; the number of bad pages. */
+static unsigned int fill_verify(int file, long end, uint32_t patterned)
+{
+	uint32_t number = (uint32_t)file * (FILL_FILE / PAGE);
+	unsigned int wrong = 0;
+	int fd = fill_open(file, O_RDONLY);
+
+	for (long at = 0; at < end; at += FILL_STRIDE) {
+		if (lseek(fd, at, SEEK_SET) < 0)
+			return wrong + 1;
+		for (uint32_t n = 0; n < patterned; n += sizeof(fill_want)) {
+			fill_stamp(number + (at + n) / PAGE);
+			if (read(fd, fill_got, sizeof(fill_got)) !=
+			    sizeof(fill_got))
+				return wrong + 1;
+			for (int p = 0; p < FILL_PAGES; p++)
+				wrong += !fill_same(p);
+		}
+	}
+	close(fd);
+	return wrong;
+}
+
+/*
+ * Fill the memory through tmpfs, read it back, give it back. With @word "4", of
+ * each MiB only a quarter is written; that spares time where there is much of it.
+ */
+static void run_fill(const char *word)
+{
+	const char *colon = strchr(word, ':');
+	long most = colon ? atol(colon + 1) << 10 : LONG_MAX;	/* KiB */
+	int share = atoi(word);
+	uint32_t patterned;
+	long end[FILL_FILES], full = 0, available = meminfo("MemAvailable");
+	unsigned int wrong = 0;
+	char path[32];
+	int files;
+
+	if (share < 1 || share > 16 || most < 1) {
+		fail("fill", "guest.fill=1 to 16, or 1:MIB to 16:MIB, expected");
+		return;
+	}
+	patterned = FILL_STRIDE / share & ~(sizeof(fill_want) - 1);
+	mkdir("/fill", 0755);
+	if (mount("tmpfs", "/fill", "tmpfs", 0, "size=100%")) {
+		fail("fill", "cannot mount");
+		return;
+	}
+	fill_init();
+	for (files = 0; files < FILL_FILES && full < most && memory_left();
+	     files++) {
+		long left = most - full;	/* KiB */
+
+		end[files] = fill_write(files, patterned, left < FILL_FILE >> 10 ?
+					left << 10 : FILL_FILE);
+		if (end[files] < 0) {
+			fail("fill", "a write failed with memory left");
+			end[files++] = 0;
+			break;
+		}
+		full += end[files] >> 10;
+		say("fill", "wrote %ld KiB", full);
+	}
+	say("fill", "available %ld KiB, filled %ld KiB, left %ld KiB, of CMA %ld KiB",
+	    available, full, meminfo("MemAvailable"), meminfo("CmaFree"));
+	for (int file = 0; file < files; file++) {
+		wrong += fill_verify(file, end[file], patterned);
+		say("fill", "read file %d", file);
+	}
+	say("fill", "wrong pages %u", wrong);
+	if (wrong)
+		fail("fill", "memory did not keep what was written to it");
+	for (int file = 0; file < files; file++) {
+		snprintf(path, sizeof(path), "/fill/%d", file);
+		if (unlink(path))
+			fail("fill", "cannot remove a file");
+	}
+}
+
+static struct area {
+	char path[PATH_MAX];
+	long count, used, taken;
+} areas[AREAS_MAX];
+static unsigned int nr_areas;
+
+static long area_read(const struct area *area, const char *name)
+{
+	char path[PATH_MAX], value[32];
+
+	snprintf(path, sizeof(path), "%s/%s", area->path, name);
+	return read_file(path, value, sizeof(value)) < 0 ? -1 : atol(value);
+}
+
+static int area_write(const struct area *area, const char *name, long pages)
+{
+	char path[PATH_MAX], value[32];
+
+	snprintf(path, sizeof(path), "%s/%s", area->path, name);
+	snprintf(value, sizeof(value), "%ld", pages);
+	return write_file(path, value);
+}
+
+static void add_area(const char *folder, const char *name)
+{
+	struct area *area = &areas[nr_areas];
+
+	if (nr_areas == AREAS_MAX) {
+		fail("take", "too many areas");
+		return;
+	}
+	snprintf(area->path, sizeof(area->path), "%s/%s", folder, name);
+	nr_areas++;
+}
+
+static void take_area(struct area *area)
+{
+	const char *name = strrchr(area->path, '/') + 1;
+	long want;
+
+	area->count = area_read(area, "count");
+	area->used = area_read(area, "used");
+	/* an area that a device uses is taken as far as it goes in one piece */
+	want = area->used ? area_read(area, "maxchunk") : area->count;
+	if (area->count <= 0 || area->used < 0 || want <= 0 ||
+	    area->used + want > area->count) {
+		say("take", "FAILED: %s: %ld pages, %ld used, %ld to take",
+		    name, area->count, area->used, want);
+		failures++;
+		return;
+	}
+	if (area_write(area, "alloc", want)) {
+		say("take", "FAILED: %s: %ld pages cannot be taken (errno %d)",
+		    name, want, errno);
+		failures++;
+		return;
+	}
+	area->taken = want;
+	say("take", "%s pages %ld used %ld taken %ld", name, area->count,
+	    area->used, want);
+	if (area_read(area, "used") != area->used + want) {
+		say("take", "FAILED: %s: used is %ld afterwards", name,
+		    area_read(area, "used"));
+		failures++;
+	}
+}
+
+static void give_area_back(struct area *area)
+{
+	const char *name = strrchr(area->path, '/') + 1;
+
+	if (!area->taken)
+		return;
+	if (area_write(area, "free", area->taken) ||
+	    area_read(area, "used") != area->used) {
+		say("take", "FAILED: %s: used is %ld after all was given back, it was %ld",
+		    name, area_read(area, "used"), area->used);
+		failures++;
+	}
+}
+
+/* Take all areas at once, each as one piece, and give them back. */
+static void run_areas(void)
+{
+	for_each_name("/sys/kernel/debug/cma", add_area);
+	for (unsigned int i = 0; i < nr_areas; i++)
+		take_area(&areas[i]);
+	say("take", "all taken, CmaFree %ld KiB", meminfo("CmaFree"));
+	for (unsigned int i = 0; i < nr_areas; i++)
+		give_area_back(&areas[i]);
+}
+
 /*
  * What is taken: pages of each area, entries of the DMA API debugging. The
  * former is the bitmap of the CMA core, the latter the calls of the drivers.
  */
 struct held {
 	int areas;
-	char name[MAX_AREAS][64];
-	long used[MAX_AREAS];
+	char name[AREAS_MAX][64];
+	long used[AREAS_MAX];
 	long mappings;
 };
 
@@ -394,7 +710,7 @@ static void count_area(const char *folder, const char *name)
 {
 	long used = read_number(folder, name, "used");
 
-	if (used < 0 || counting->areas == MAX_AREAS)
+	if (used < 0 || counting->areas == AREAS_MAX)
 		return;
 	strlcpy(counting->name[counting->areas], name,
 		sizeof(counting->name[0]));
@@ -461,18 +777,9 @@ static void count_at_rest(struct held *held)
  */
 static long cma_free(void)
 {
-	char text[4096];
-	const char *line;
+	long kib = meminfo("CmaFree");
 
-	if (read_file("/proc/meminfo", text, sizeof(text)) < 0)
-		return -1;
-	line = strstr(text, "CmaFree:");
-	if (!line)
-		return -1;
-	line += strlen("CmaFree:");
-	while (*line == ' ')	/* nolibc's atol() does not */
-		line++;
-	return atol(line) / 4;
+	return kib < 0 ? -1 : kib / 4;
 }
 
 /* Pages that may be missing: less than a leak of one in each round makes. */
@@ -663,11 +970,11 @@ static void mount_or_fail(const char *type, const char *folder)
 
 int main(void)
 {
-	static const char *const memory[] = { "MemTotal", "MemFree",
-					      "Cma", NULL };
+	static const char *const memory[] = { "Mem", "Cma", "Low",
+					      "High", NULL };
 	static char cmdline[4096];
-	bool interactive = false, dump = false;
-	char *word, *next;
+	bool interactive = false, dump = false, take = false;
+	char *word, *next, *fill = NULL;
 
 	mkdir("/dev", 0755);
 	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
@@ -692,6 +999,10 @@ int main(void)
 			run_disk(word + 11);
 		else if (!strncmp(word, "guest.rebind=", 13))
 			run_rebind(word + 13);
+		else if (!strncmp(word, "guest.fill=", 11))
+			fill = word + 11;
+		else if (!strcmp(word, "guest.areas"))
+			take = true;
 		else if (!strcmp(word, "guest.dump"))
 			dump = true;
 		else if (!strcmp(word, "guest.interactive"))
@@ -704,6 +1015,12 @@ int main(void)
 		for_each_name("/sys/bus", say_devices_of_bus);
 		say_lines("dump", "/sys/kernel/debug/dma-api/dump", NULL);
 	}
+	if (fill || take)
+		say_lines("before", "/proc/meminfo", memory);
+	if (fill)
+		run_fill(fill);
+	if (take)
+		run_areas();
 	say_lines("meminfo", "/proc/meminfo", memory);
 	for_each_name("/sys/kernel/debug/cma", say_debugfs_area);
 	for_each_name("/sys/kernel/mm/cma", say_sysfs_area);

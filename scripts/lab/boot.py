@@ -37,7 +37,7 @@ class Outcome:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `boot`."""
     parser.add_argument("--machine", default="zynq", metavar="NAME",
-                        help="zynq (default) or virt")
+                        help="zynq (default), virt or virt-lpae")
     parser.add_argument("--cmdline", metavar="TEXT",
                         help="kernel parameters instead of the default wish "
                              "(cma=…, cma_map=…)")
@@ -186,6 +186,9 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     machine = machines.find(args.machine)
     memory = machines.memory(machine, args.mem)
     prepare.check_config(args.config)
+    if machine.config and args.config != machine.config:
+        raise LabError(Exit.USAGE, f"--machine {machine.name} needs "
+                                   f"--config {machine.config}")
     check_files(args)
     wish = None if args.cmdline is None else check_cmdline(args.cmdline)
     if args.coherent and machine.dtb:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The boot table: command lines and device trees, and what must follow.
+"""The boot table: boot its rows, and judge what came of each.
 
-kunit/matrix/*.toml hold the rows. Each is booted once per machine
-and judged from the console: user space reached, no splat, exactly the
-expected refusals, exactly the expected areas, CmaTotal their sum, and no
-memory lost against a boot without parameters.
+User space reached, no splat, exactly the expected refusals, exactly the
+expected areas, CmaTotal their sum, no memory lost against a boot without
+parameters; and the memory was used: filled and read back, every area taken
+as a whole and given back.
 """
 
 import re
@@ -12,213 +12,190 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from . import evidence, judge, machines, paths, process, qemu, ranges, toml
+from . import (build, evidence, judge, machines, nodes, process, qemu, ranges,
+               rows)
 from .errors import Exit, LabError
 from .evidence import Report, Unreadable
-from .machines import Machine
 from .prepare import Prepared
 from .ranges import Range
 from .report import Case
+from .rows import Expected, Row
 
-TABLES = paths.REPO / "kunit" / "matrix"
-PARALLEL = 2
-TIMEOUT = 60.0
+# A boot says something every second or two, a hung one never again.
+TIMEOUT, SILENCE = 300.0, 30.0
 DEFAULT_AREA = judge.DEFAULT_AREA
 # Page tables and debug objects differ a little between boots.
 MEMORY_SLACK = 512 << 10
+# Pages of an area that hold user space, or wait in a list of one CPU.
+CMA_SLACK = 512 << 10
+# /proc/meminfo lags behind by some pages per CPU.
+STAT_SLACK = 256 << 10
+# Less than this part of the free memory is not "filled".
+FILLED = 0.75
 _REFUSAL = re.compile(r"\b(cma|Reserved memory): .*\brefused\b")
 _CMA_LINE = re.compile(r"\bcma\b", re.I)
 _STAMP = re.compile(r"^\[ *\d+\.\d+\]\s*")
 _MEMORY = re.compile(r"Memory: .*?(\d+K cma-reserved)")
-_PLACE = re.compile(r"\{(ram|end)([+-]\w+)?\}")
-
-# key: (type, default); a table per machine is allowed where machines matters
-KEYS: dict[str, tuple[type, Any]] = {
-    "name": (str, None), "why": (str, None),
-    "machines": (list, sorted(machines.MACHINES)),
-    "cmdline": (str, None), "refused": (list, []), "log": (list, []),
-    "never": (list, []), "areas": (dict, {}), "floating": (dict, {}),
-    "default": (str, "16M"), "memory": (str, ""), "lost": (str, "0"),
-    "dtso": (str, ""), "same_as_stock": (bool, False),
-}
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row of the table for one machine; ranges and regexes are final.
+class Booted:
+    """What came of one boot."""
 
-    @refused   one regex per refusal line that must be there; no other may be
-    @log       regexes that must match a line, @never that must not
-    @areas     label: exact range, @floating label: size, anywhere in RAM
-    @default   size of the default area, 0 for none, or its exact range
-    @lost      bytes that MemTotal has to be short of
-    @overlay   device tree overlay, None for the machine's own tree
-    """
-
-    name: str
-    why: str
-    machine: Machine
-    memory: int
-    cmdline: str
-    refused: tuple[str, ...]
-    log: tuple[str, ...]
-    never: tuple[str, ...]
-    areas: dict[str, Range]
-    floating: dict[str, int]
-    default: int | Range
-    lost: int
-    overlay: Path | None
-    same_as_stock: bool
+    row: Row
+    stock: bool
+    console: qemu.Console
+    report: Report
 
     @property
-    def title(self) -> str:
-        """Name of the case."""
-        return f"{self.name} on {self.machine.name}"
+    def memory(self) -> int | None:
+        """MemTotal in bytes."""
+        return self.report.meminfo("MemTotal")
 
 
-def load(where: Path = TABLES) -> list[Row]:
-    """Read and check a table, or all in a folder; LabError(USAGE) names a row."""
-    rows: list[Row] = []
-    names: set[str] = set()
-    for path in sorted(where.glob("*.toml")) if where.is_dir() else [where]:
-        rows += _load(path, names)
-    if not rows:
-        raise LabError(Exit.USAGE, f"{where}: no *.toml with rows")
-    return rows
+Kernels = dict[tuple[str, bool], Prepared]
 
 
-def _load(path: Path, names: set[str]) -> list[Row]:
-    document = toml.read(path)
-    unknown = set(document) - {"row"}
-    entries = document.get("row")
-    if unknown or not isinstance(entries, list) or not entries:
-        raise LabError(Exit.USAGE, f"{path}: a list of [[row]] tables is "
-                       "expected" + (f", not {', '.join(sorted(unknown))}"
-                                     if unknown else ""))
-    rows: list[Row] = []
-    for number, entry in enumerate(entries, 1):
-        where = f"{path.name}: row {entry.get('name', number)!r}"
-        try:
-            made = _rows(entry)
-        except (ValueError, re.error) as error:
-            raise LabError(Exit.USAGE, f"{where}: {error}") from None
-        if entry["name"] in names:
-            raise LabError(Exit.USAGE, f"{where}: the name is already taken")
-        names.add(entry["name"])
-        rows += made
-    return rows
+def boot(row: Row, prepared: Prepared, folder: Path, dtb: Path,
+         spin: float = 0.0) -> Booted:
+    """Boot one row; its files go into a folder of their own.
 
-
-def _rows(entry: dict[str, Any]) -> list[Row]:
-    unknown = sorted(set(entry) - set(KEYS))
-    if unknown:
-        raise ValueError(f"unknown key {unknown[0]!r}, known are "
-                         + ", ".join(KEYS))
-    values = {}
-    for key, (kind, default) in KEYS.items():
-        value = entry.get(key, default)
-        if value is None:
-            raise ValueError(f"{key} is missing")
-        if not isinstance(value, kind):
-            raise ValueError(f"{key} must be a {kind.__name__}")
-        values[key] = value
-    if not re.fullmatch(r"[a-z0-9-]+", values["name"]):
-        raise ValueError("name must be of a-z, 0-9 and -")
-    for key in ("refused", "log", "never", "machines"):
-        if not all(isinstance(item, str) for item in values[key]):
-            raise ValueError(f"{key} must be a list of strings")
-    unknown = sorted(set(values["machines"]) - set(machines.MACHINES))
-    if unknown or not values["machines"]:
-        raise ValueError(f"no machine {unknown[0]!r}" if unknown
-                         else "machines is empty")
-    return [_row(values, machines.MACHINES[name])
-            for name in values["machines"]]
-
-
-def _row(values: dict[str, Any], machine: Machine) -> Row:
-    try:
-        memory = machines.memory(machine, values["memory"] or None)
-    except LabError as error:
-        raise ValueError(error.message.replace("--mem", "memory")) from None
-
-    def place(text: str) -> str:
-        return _place(text, machine, memory)
-
-    regexes = {key: tuple(_regex(place(text)) for text in values[key])
-               for key in ("refused", "log", "never")}
-    default = place(values["default"])
-    overlay = paths.REPO / values["dtso"] if values["dtso"] else None
-    if overlay and not overlay.is_file():
-        raise ValueError(f"dtso: there is no file {values['dtso']}")
-    return Row(
-        values["name"], values["why"], machine, memory,
-        place(values["cmdline"]), **regexes,
-        areas={label: ranges.parse(place(text))
-               for label, text in values["areas"].items()},
-        floating={label: ranges.number(text)
-                  for label, text in values["floating"].items()},
-        default=ranges.parse(default) if "@" in default
-        else ranges.number(default),
-        lost=ranges.number(values["lost"]), overlay=overlay,
-        same_as_stock=values["same_as_stock"])
-
-
-def _regex(text: str) -> str:
-    re.compile(text)
-    return text
-
-
-def _place(text: str, machine: Machine, memory: int) -> str:
-    """Replace {ram+32M} and {end-16M} in @text by addresses on @machine."""
-    def address(match: re.Match) -> str:
-        base = machine.ram
-        if match[1] == "end":
-            base += machines.ram_bytes(memory)
-        offset = match[2] or "+0"
-        value = ranges.number(offset[1:])
-        return f"0x{base - value if offset[0] == '-' else base + value:08x}"
-    return _PLACE.sub(address, text)
-
-
-def boot(row: Row, prepared: Prepared, folder: Path, dtb: Path
-         ) -> tuple[qemu.Console, Report]:
-    """Boot one row; its files go into a folder of their own."""
+    @spin is that of qemu.Boot.
+    """
     own = folder / f"{row.name}-{row.machine.name}" \
         f"{'-stock' if prepared.stock else ''}"
     own.mkdir()
     console = qemu.run(qemu.Boot(
         row.machine, own, prepared.kernel,
-        qemu.append(row.machine, "printk.devkmsg=on", row.cmdline),
-        row.memory, dtb, prepared.initrd, timeout=TIMEOUT))
-    return console, evidence.parse(console.lines)
+        qemu.append(row.machine, "printk.devkmsg=on", row.cmdline,
+                    f"guest.fill={_fill(row)}", "guest.areas",
+                    "guest.dump" if row.reach else ""),
+        row.memory, dtb, prepared.initrd, timeout=TIMEOUT, silence=SILENCE,
+        spin=spin))
+    if console.status > 0:
+        last = next((line for line in reversed(console.lines) if line.strip()),
+                    "no output")
+        raise LabError(Exit.ENVIRONMENT, f"{row.title}: {qemu.PROGRAM} ended "
+                       f"with status {console.status}: {last.strip()}",
+                       console.log)
+    return Booted(row, prepared.stock, console, evidence.parse(console.lines))
 
 
-def check(row: Row, console: qemu.Console, report: Report,
-          plain_memory: int | None) -> Case:
-    """Judge one boot; @plain_memory is MemTotal without parameters."""
-    case = judge.health("boot-table", console, report)
+def _fill(row: Row) -> str:
+    share = machines.fill_share(row.memory)
+    return f"{share}:{row.fill >> 20}" if row.fill else str(share)
+
+
+def check(booted: Booted, plain_memory: int | None) -> Case:
+    """Judge a boot of the patched kernel.
+
+    @plain_memory  MemTotal without parameters, None: nothing to compare with
+    """
+    row, report = booted.row, booted.report
+    case = judge.health("boot-table", booted.console, report)
+    case.name = row.title
+    if report.ended:
+        _check_log(row, report, case)
+        check_memory(row, row.expected, report, plain_memory, case)
+    return case
+
+
+def check_stock(booted: Booted, plain_memory: int | None) -> Case:
+    """Judge a boot of the stock kernel by what its user would call wrong.
+
+    Its refusals may have any words, as long as they name what is refused. What
+    it does not know (labels, cma_map=) it cannot do; but who asked for more must
+    not lose what was there.
+    """
+    row, report = booted.row, booted.report
+    case = judge.health("stock", booted.console, report)
     case.name = row.title
     if not report.ended:
         return case
-    for failure in report.failures:
-        case.fail(failure)
-    _check_log(row, report, case)
+    for pattern in row.said:
+        if not any(re.search(pattern, line) and "ommand line:" not in line
+                   for line in report.kernel):
+            case.fail(f"nothing in the log matches {pattern!r}")
+    if not row.feature:
+        check_memory(row, row.stock, report, plain_memory, case)
+        return case
     try:
-        _check_areas(row, report, case)
+        if row.stock.default and DEFAULT_AREA not in report.areas:
+            case.fail("there is no default area any more")
+    except Unreadable as error:
+        case.fail(str(error))
+    _check_use(row, report, case)
+    return case
+
+
+def check_memory(row: Row, expected: Expected, report: Report,
+                 plain_memory: int | None, case: Case) -> None:
+    """The areas, the totals, and that the memory can be used."""
+    try:
+        _check_areas(expected, report, case)
     except Unreadable as error:
         case.fail(str(error))
     memory = report.meminfo("MemTotal")
     if memory is None:
         case.fail("MemTotal is missing")
     elif plain_memory and \
-            abs(memory + row.lost - plain_memory) > MEMORY_SLACK:
+            abs(memory + expected.lost - plain_memory) > MEMORY_SLACK:
         case.fail(f"MemTotal is {memory >> 10} KiB, without parameters "
                   f"{plain_memory >> 10} KiB"
-                  + (f", {row.lost >> 10} KiB less was expected"
-                     if row.lost else ""))
-    return case
+                  + (f", {expected.lost >> 10} KiB less was expected"
+                     if expected.lost else ""))
+    _check_use(row, report, case)
+
+
+def _check_use(row: Row, report: Report, case: Case) -> None:
+    """Memory kept what was written to it, and all of it came back."""
+    for failure in report.failures:
+        case.fail(failure)
+    try:
+        fill, taken = report.fill, report.taken
+        areas = report.areas
+    except Unreadable as error:
+        case.fail(str(error))
+        return
+    wanted = FILLED * min(fill.available, row.fill or fill.available)
+    if fill.filled < wanted or not fill.filled:
+        case.fail(f"only {fill.filled >> 10} of {fill.available >> 10} KiB "
+                  "were filled")
+    for label in sorted(set(areas) - set(taken.areas)):
+        case.fail(f"area {label} was not taken")
+    total = report.meminfo("CmaTotal") or 0
+    after = report.meminfo("CmaFree")
+    if after is None:
+        case.fail("CmaFree is missing")
+        return
+    before = report.before("CmaFree")
+    if after > total + STAT_SLACK or before > total + STAT_SLACK:
+        case.fail(f"CmaFree is {max(before, after) >> 10} KiB, CmaTotal "
+                  f"{total >> 10} KiB")
+    if row.reach:
+        _check_reach(row.reach, report, case)
+    idle = total - sum(area.used for area in taken.areas.values())
+    if idle - after > CMA_SLACK:
+        case.fail(f"CmaFree is {after >> 10} KiB in the end, "
+                  f"{idle >> 10} KiB should be free")
+    busy = idle - sum(area.taken for area in taken.areas.values())
+    if taken.free > max(busy, 0) + STAT_SLACK:
+        case.fail(f"CmaFree is {taken.free >> 10} KiB with all areas taken, "
+                  f"at most {max(busy, 0) >> 10} KiB are left")
+
+
+def _check_reach(reach: Range, report: Report, case: Case) -> None:
+    """No handle of coherent memory that its device cannot address."""
+    try:
+        outside = [mapping for mapping in report.dump
+                   if mapping.type == "coherent" and not mapping.inside(reach)]
+    except Unreadable as error:
+        case.fail(str(error))
+        return
+    if outside:
+        case.fail(f"{len(outside)} coherent entries outside {reach}, the "
+                  f"first is {outside[0]}")
 
 
 def _check_log(row: Row, report: Report, case: Case) -> None:
@@ -241,27 +218,29 @@ def _check_log(row: Row, report: Report, case: Case) -> None:
                 break
 
 
-def _check_areas(row: Row, report: Report, case: Case) -> None:
+def _check_areas(expected: Expected, report: Report, case: Case) -> None:
     found = report.areas
-    wanted = set(row.areas) | set(row.floating)
-    if row.default:
+    wanted = set(expected.areas) | set(expected.floating)
+    if expected.default:
         wanted.add(DEFAULT_AREA)
     for label in sorted(wanted - set(found)):
         case.fail("no default area" if label == DEFAULT_AREA
                   else f"no area {label}")
     for label in sorted(set(found) - wanted):
         case.fail(f"unexpected area {label} {found[label]}")
-    for label, area in row.areas.items():
+    for label in sorted(set(found) - report.sysfs_areas):
+        case.fail(f"area {label} is not in sysfs")
+    for label, area in expected.areas.items():
         if label in found and found[label] != area:
             case.fail(f"area {label} is {found[label]}, not {area}")
-    for label, size in row.floating.items():
+    for label, size in expected.floating.items():
         _check_size(label, size, found, case)
-    if isinstance(row.default, Range):
-        if found.get(DEFAULT_AREA, row.default) != row.default:
+    if isinstance(expected.default, Range):
+        if found.get(DEFAULT_AREA, expected.default) != expected.default:
             case.fail(f"the default area is {found[DEFAULT_AREA]}, "
-                      f"not {row.default}")
-    elif row.default:
-        _check_size(DEFAULT_AREA, row.default, found, case)
+                      f"not {expected.default}")
+    elif expected.default:
+        _check_size(DEFAULT_AREA, expected.default, found, case)
     total = report.meminfo("CmaTotal")
     listed = sum(area.size for area in found.values())
     if total != listed:
@@ -314,60 +293,105 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def run(rows: list[Row], prepared: Prepared, folder: Path,
-        stock: Prepared | None = None,
-        progress: Callable[[str], None] = lambda text: None) -> list[Case]:
-    """Boot and judge @rows, PARALLEL at a time; cases in table order.
+def with_references(chosen: list[Row], table: list[Row]) -> list[Row]:
+    """@chosen, and before them the rows that their memory is compared with."""
+    needed = [rows.reference(row, table) for row in chosen]
+    return list({row.title: row for row in
+                 [*(row for row in needed if row), *chosen]}.values())
 
-    With @stock, rows marked same_as_stock boot that kernel too and are
-    compared; without it that comparison is a skip with a name.
+
+def boot_all(chosen: list[Row], kernels: Kernels, folder: Path,
+             jobs: list[tuple[Row, bool]], spin: float = 0.0,
+             on_done: Callable[[Booted, int], None] = lambda booted, n: None
+             ) -> dict[tuple[str, bool], Booted]:
+    """Boot @jobs (a row and whether it is for the stock kernel) in parallel.
+
+    Returns what came of them by title and stock. @on_done is called with each
+    as it ends, and how many have.
     """
-    trees: dict[tuple[str, int, Path | None], Path] = {}
-    for row in rows:
-        key = row.machine.name, row.memory, row.overlay
-        if key not in trees:
-            own = folder / "-".join(["dtb", row.machine.name, str(row.memory)]
-                                    + ([row.overlay.stem] if row.overlay
-                                       else []))
-            own.mkdir(parents=True)
-            trees[key] = qemu.device_tree(row.machine, prepared.build, own,
-                                          row.memory, False, row.overlay)
-    jobs: list[tuple[Row, Prepared]] = []
-    for row in rows:
-        jobs.append((row, prepared))
-        if stock and row.same_as_stock:
-            jobs.append((row, stock))
-    done: dict[tuple[str, bool], tuple[qemu.Console, Report]] = {}
-    pool = ThreadPoolExecutor(PARALLEL)
+    trees = _device_trees(chosen, kernels, folder)
+    done: dict[tuple[str, bool], Booted] = {}
+    pool = ThreadPoolExecutor(build.jobs())
     try:
-        futures: dict[Future, tuple[Row, Prepared]] = {
-            pool.submit(boot, row, kernel, folder,
-                        trees[row.machine.name, row.memory, row.overlay]):
-            (row, kernel)
-            for row, kernel in jobs}
+        futures: list[Future] = [
+            pool.submit(boot, row, kernels[row.config, stock], folder,
+                        trees[_tree_key(row)], spin)
+            for row, stock in jobs]
         for future in as_completed(futures):
-            row, kernel = futures[future]
-            done[row.title, kernel.stock] = future.result()
-            progress(f"{len(done)} of {len(jobs)}")
+            booted: Booted = future.result()
+            done[booted.row.title, booted.stock] = booted
+            on_done(booted, len(done))
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         process.kill_all()
         raise
     pool.shutdown()
-    plain = {(row.machine.name, row.memory):
-             done[row.title, prepared.stock][1].meminfo("MemTotal")
-             for row in rows if not row.cmdline and not row.overlay}
+    return done
+
+
+def _tree_key(row: Row) -> tuple:
+    return row.machine.name, row.memory, row.overlay, row.nodes
+
+
+def _device_trees(chosen: list[Row], kernels: Kernels, folder: Path
+                  ) -> dict[tuple, Path]:
+    """One tree per machine, memory and overlay, as `.dts` source as well."""
+    trees: dict[tuple, Path] = {}
+    for row in chosen:
+        key = _tree_key(row)
+        if key in trees:
+            continue
+        # zynq: every kernel has its tree, and they are the same
+        prepared = kernels.get((row.config, False)) or \
+            kernels[row.config, True]
+        own = folder / "-".join(["dtb", row.machine.name, str(row.memory)]
+                                + ([row.name] if row.overlay or row.nodes
+                                   else []))
+        own.mkdir(parents=True)
+        overlay = row.overlay
+        if row.nodes:
+            overlay = own / "nodes.dtso"
+            overlay.write_text(nodes.overlay(row.nodes, row.machine.cells))
+        trees[key] = qemu.device_tree(row.machine, prepared.build, own,
+                                      row.memory, False, overlay)
+    return trees
+
+
+def plain_memory(row: Row, table: list[Row], stock: bool,
+                 done: dict[tuple[str, bool], Booted]) -> int | None:
+    """MemTotal of the row that @row is compared with, if that boot ended."""
+    other = rows.reference(row, table)
+    booted = done.get((other.title, stock)) if other else None
+    return booted.memory if booted else None
+
+
+def run(chosen: list[Row], prepared: Prepared, folder: Path,
+        stock: Prepared | None = None,
+        progress: Callable[[str], None] = lambda text: None) -> list[Case]:
+    """Boot and judge @chosen on one configuration; cases in table order.
+
+    With @stock, rows marked same_as_stock boot that kernel too and are
+    compared; without it that comparison is a skip with a name.
+    """
+    config = chosen[0].config
+    kernels: Kernels = {(config, False): prepared}
+    jobs = [(row, False) for row in chosen]
+    if stock:
+        kernels[config, True] = stock
+        jobs += [(row, True) for row in chosen if row.same_as_stock]
+    done = boot_all(chosen, kernels, folder, jobs, on_done=lambda _, count:
+                    progress(f"{count} of {len(jobs)}"))
     cases = []
-    for row in rows:
-        console, report = done[row.title, prepared.stock]
-        cases.append(check(row, console, report,
-                           plain.get((row.machine.name, row.memory))))
+    for row in chosen:
+        booted = done[row.title, False]
+        cases.append(check(booted, plain_memory(row, chosen, False, done)))
         if row.same_as_stock:
-            case = Case("boot-table-stock", row.title, log=str(console.log))
+            case = Case("boot-table-stock", row.title,
+                        log=str(booted.console.log))
             if stock:
                 other = done[row.title, True]
-                case.seconds = other[0].seconds
-                compare(row, other[1], report, case)
+                case.seconds = other.console.seconds
+                compare(row, other.report, booted.report, case)
             else:
                 case.status = "skipped"
                 case.message = "needs the stock kernel: --stock"

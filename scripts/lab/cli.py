@@ -26,6 +26,7 @@ VERBS = {
     "fuzz": ("fuzz", "fuzz the parsers of cma= and cma_map="),
     "stress": ("stress", "KUnit and 1,000 rebinds on a kernel that checks "
                          "itself"),
+    "matrix": ("matrix", "boot good and bad areas, stock beside patched"),
     "refresh": ("series", "export the series from the tree to patches/"),
     "check": ("check", "checkpatch, sparse, W=1, every patch builds"),
 }

@@ -31,6 +31,11 @@ _REBIND = re.compile(r"summary (?P<device>\S+) (?P<rounds>\d+) of "
                      r"then (?P<after>-?\d+) pages")
 _HELD = re.compile(r"area (\S+) held (-?\d+)")
 _AREA = re.compile(r"(\S+) base_pfn (\d+) pages (\d+)")
+_FILL = re.compile(r"available (\d+) KiB, filled (\d+) KiB, ")
+_VERIFIED = re.compile(r"wrong pages (\d+)")
+_TAKEN = re.compile(r"(\S+) pages (\d+) used (\d+) taken (\d+)")
+_ALL_TAKEN = re.compile(r"all taken, CmaFree (\d+) KiB")
+PAGE = 4096
 
 
 class Unreadable(ValueError):
@@ -56,6 +61,32 @@ class Mapping:
     def __str__(self) -> str:
         return f"{self.device}: {self.type} P=0x{self.paddr:x} " \
                f"D=0x{self.dma:x} size 0x{self.size:x}"
+
+
+@dataclass(frozen=True)
+class Fill:
+    """What guest.fill reported, in bytes."""
+
+    available: int
+    filled: int
+    wrong_pages: int
+
+
+@dataclass(frozen=True)
+class TakenArea:
+    """One area in the hands of guest.areas, in bytes."""
+
+    size: int
+    used: int
+    taken: int
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What guest.areas reported; @free is CmaFree with all of them taken."""
+
+    areas: dict[str, TakenArea]
+    free: int
 
 
 def parse_dump(lines: Iterable[str]) -> list[Mapping]:
@@ -170,9 +201,43 @@ class Report:
             areas[match[1]] = Range(int(match[2]) << 12, int(match[3]) << 12)
         return areas
 
-    def meminfo(self, name: str) -> int | None:
+    @property
+    def sysfs_areas(self) -> set[str]:
+        """The CMA areas that /sys/kernel/mm/cma shows."""
+        return {line.removeprefix("area ")
+                for line in self.sections.get("sysfs", [])
+                if line.startswith("area ")}
+
+    @property
+    def fill(self) -> Fill:
+        """How memory was filled; raises Unreadable if it was not."""
+        lines = self.sections.get("fill", [])
+        filled = next(filter(None, map(_FILL.match, lines)), None)
+        verified = next(filter(None, map(_VERIFIED.fullmatch, lines)), None)
+        if not filled or not verified:
+            raise Unreadable("the memory was not filled and read back")
+        return Fill(int(filled[1]) << 10, int(filled[2]) << 10,
+                    int(verified[1]))
+
+    @property
+    def taken(self) -> Taken:
+        """How the areas were taken; raises Unreadable if they were not."""
+        lines = self.sections.get("take", [])
+        free = next(filter(None, map(_ALL_TAKEN.fullmatch, lines)), None)
+        if not free:
+            raise Unreadable("the areas were not taken")
+        areas = {match[1]: TakenArea(*(int(match[i]) * PAGE
+                                       for i in (2, 3, 4)))
+                 for match in map(_TAKEN.fullmatch, lines) if match}
+        return Taken(areas, int(free[1]) << 10)
+
+    def before(self, name: str) -> int:
+        """A figure of /proc/meminfo before the memory was used, in bytes."""
+        return self.meminfo(name, "before") or 0
+
+    def meminfo(self, name: str, section: str = "meminfo") -> int | None:
         """A figure of /proc/meminfo in bytes, None if it is not there."""
-        for line in self.sections.get("meminfo", []):
+        for line in self.sections.get(section, []):
             key, _, value = line.partition(":")
             if key == name and value.split():
                 return int(value.split()[0]) << 10

@@ -77,8 +77,8 @@ def _runs(entry: dict[str, Any]) -> list[Run]:
     for pattern in entry.get("allowed", []):
         re.compile(pattern)
     runs = []
-    for name in entry.get("machines", sorted(machines.MACHINES)):
-        if name not in machines.MACHINES:
+    for name in entry.get("machines", sorted(machines.DEFAULT)):
+        if name not in machines.DEFAULT:
             raise ValueError(f"no machine {name!r}")
         cmdline = entry.get("cmdline", "")
         if isinstance(cmdline, dict):
@@ -281,9 +281,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     """Prepare, run each boot, judge; see the module's docstring."""
-    names = list(dict.fromkeys(args.machine or sorted(machines.MACHINES)))
+    names = list(dict.fromkeys(args.machine or sorted(machines.DEFAULT)))
     for name in names:
-        machines.find(name)
+        if machines.find(name).config:
+            raise LabError(Exit.USAGE, f"--machine {name}: kunit runs on "
+                           + ", ".join(machines.DEFAULT))
     if args.timeout is not None and not 1 <= args.timeout <= 86400:
         raise LabError(Exit.USAGE, f"--timeout {args.timeout}: 1 to 86400 "
                                    "seconds are possible")

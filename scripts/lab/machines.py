@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The machines that the laboratory boots, and what is special about them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import Exit, LabError
 from .paths import MIB
@@ -20,6 +20,8 @@ class Machine:
     @device      the device of the default wish, @label and @start its area
     @driver      its driver, as BUS/DRIVER
     @work        words for the guest that make this device move data
+    @cells       #address-cells and #size-cells of its device tree
+    @config      the only configuration that it is for, "" for all others
     """
 
     name: str
@@ -36,6 +38,8 @@ class Machine:
     label: str
     start: str
     work: str
+    cells: int
+    config: str = ""
 
     @property
     def wish(self) -> str:
@@ -48,10 +52,13 @@ class Machine:
         return f"guest.rebind={self.driver}/{self.device}:{rounds}"
 
 
+# What the kernel maps for good, with its default of 240 MiB for vmalloc and
+# user space of 3 GiB; RAM above it is high memory.
+LOW_MEMORY = 768 * MIB
 # 200 copies or transfers are the least that count as proof; both do more.
 MIN_TRANSFERS = 200
 
-MACHINES = {
+DEFAULT = {
     machine.name: machine for machine in (
         # The second serial port is the console. -smp 1: QEMU's model does
         # not start the second core; maxcpus=1 spares a second of waiting
@@ -64,7 +71,8 @@ MACHINES = {
                 serial_before=("-serial", "null"), disk=False,
                 device="f8003000.dma-controller", driver="amba/dma-pl330",
                 label="cmadevlabel", start="32M",
-                work="guest.dmatest=f8003000.dma-controller:240:2"),
+                work="guest.dmatest=f8003000.dma-controller:240:2",
+                cells=1),
         # highmem=off: without LPAE the kernel cannot reach PCI above 4 GiB.
         Machine(name="virt",
                 qemu=("-machine", "virt,highmem=off", "-cpu", "cortex-a15",
@@ -75,9 +83,15 @@ MACHINES = {
                 serial_before=(), disk=True,
                 device="0000:00:02.0", driver="pci/nvme",
                 label="nvmearea", start="0x42000000",
-                work="guest.disk=/dev/nvme0n1:240"),
+                work="guest.disk=/dev/nvme0n1:240", cells=2),
     )
 }
+# RAM up to 0x180000000: beyond 4 GiB, and most of it is high memory.
+VIRT_LPAE = replace(
+    DEFAULT["virt"], name="virt-lpae", memory=5120, memory_range=(2048, 8192),
+    qemu=("-machine", "virt", "-cpu", "cortex-a15", "-smp", "2"),
+    config="lpae")
+MACHINES = {**DEFAULT, VIRT_LPAE.name: VIRT_LPAE}
 
 
 def find(name: str) -> Machine:
@@ -104,6 +118,15 @@ def memory(machine: Machine, text: str | None) -> int:
         raise LabError(Exit.USAGE, f"--mem {text}: {machine.name} takes "
                        f"{least}M to {most}M")
     return size
+
+
+def fill_share(mebibytes: int) -> int:
+    """N for guest.fill=N: which part of each MiB gets a pattern.
+
+    All of the memory is taken in any case, or the kernel would only hand out
+    the highest zone; but only 64 MiB of it are written and compared.
+    """
+    return min(16, -(-mebibytes // 64))
 
 
 def ram_bytes(mebibytes: int) -> int:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Start QEMU, watch its console, and never leave it behind."""
 
+import os
 import re
 import selectors
 import shlex
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import process
@@ -19,12 +20,20 @@ DISK_MIB = 16
 # After the kernel gave up, QEMU gets this long to end by itself.
 PANIC_SECONDS = 5.0
 EARLY_SECONDS = 10.0
+# With earlycon what there is to say comes at once.
+EARLY_SPIN = 2.0
 _PANIC = re.compile(rb"Kernel panic - not syncing")
 
 
 @dataclass(frozen=True)
 class Boot:
-    """One boot: what is started and where its files go."""
+    """One boot: what is started and where its files go.
+
+    @timeout  seconds for all of it
+    @silence  seconds without a byte, 0: any number
+    @spin     the same in processor time of QEMU, which a busy machine does
+              not change; a guest that only waits uses none
+    """
 
     machine: Machine
     folder: Path
@@ -36,17 +45,23 @@ class Boot:
     interactive: bool = False
     extra: tuple[str, ...] = ()
     timeout: float = 60.0
+    silence: float = 0.0
+    spin: float = 0.0
 
 
 @dataclass
 class Console:
-    """What came of a boot."""
+    """What came of a boot.
+
+    @early  nothing came; the lines are those of another boot, with earlycon
+    """
 
     log: Path
     lines: list[str] = field(default_factory=list)
     timed_out: bool = False
     status: int = 0
     seconds: float = 0.0
+    early: bool = False
 
 
 def append(machine: Machine, *parts: str) -> str:
@@ -149,8 +164,8 @@ def _generated_tree(machine: Machine, folder: Path, memory: int,
 def run(boot: Boot, on_line: Callable[[str], None] | None = None) -> Console:
     """Boot, write console.log and cmdline into the folder, and wait.
 
-    QEMU is killed after the timeout, and if it does not end by itself soon
-    after a panic.
+    QEMU is killed after the timeout or the silence, and if it does not end by
+    itself soon after a panic.
     """
     if len(boot.cmdline) >= 1024:
         # COMMAND_LINE_SIZE in arch/arm/include/uapi/asm/setup.h
@@ -188,33 +203,57 @@ def _ask_again(words: list[str], boot: Boot, console: Console) -> None:
     """
     again = words[:-1] + ["earlycon " + words[-1]]
     early = Console(boot.folder / "earlycon.log")
-    _watch(again, boot, early, None, EARLY_SECONDS)
+    spin = min(boot.spin, EARLY_SPIN)
+    _watch(again, replace(boot, spin=spin), early, None, EARLY_SECONDS)
     console.lines = _lines(early.log)
+    console.early = True
     console.log.write_text("nothing came; the same boot with earlycon:\n"
                            + "\n".join(console.lines) + "\n")
 
 
+def _processor_time(child: subprocess.Popen) -> float:
+    """Seconds that all threads of @child have used, 0 if it is gone."""
+    try:
+        with open(f"/proc/{child.pid}/stat", encoding="ascii",
+                  errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _watch(words: list[str], boot: Boot, console: Console,
            on_line: Callable[[str], None] | None, timeout: float) -> None:
-    deadline = time.monotonic() + timeout
+    silent_from = time.monotonic()
+    deadline = silent_from + timeout
     child = process.start(words, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT)
     pending = b""
+    used = 0.0
     try:
         with open(console.log, "wb") as log, \
                 selectors.DefaultSelector() as selector:
             selector.register(child.stdout, selectors.EVENT_READ)
             panicked = False
             while True:
-                left = deadline - time.monotonic()
+                now = time.monotonic()
+                left = deadline - now
+                if boot.silence:
+                    left = min(left, silent_from + boot.silence - now)
                 if left <= 0:
                     console.timed_out = not panicked
                     break
                 if not selector.select(min(left, 1.0)):
+                    if boot.spin and \
+                            _processor_time(child) - used > boot.spin:
+                        console.timed_out = not panicked
+                        break
                     continue
                 data = child.stdout.read1(65536)
                 if not data:
                     break
+                silent_from = time.monotonic()
+                used = _processor_time(child)
                 log.write(data.replace(b"\r", b""))
                 log.flush()
                 pending += data
@@ -228,4 +267,5 @@ def _watch(words: list[str], boot: Boot, console: Console,
                                        time.monotonic() + PANIC_SECONDS)
     finally:
         process.kill(child, grace=1.0 if child.poll() is None else 0.0)
+        child.stdout.close()
         console.status = child.returncode

@@ -2,13 +2,17 @@
 """`test`: unit tests, KUnit, boot checks and the boot table in one run."""
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from . import boot, boot_table, kunit, machines, paths, prepare, unit
+from . import boot, boot_table, kunit, machines, paths, prepare, rows, unit
 from .errors import Exit, LabError
 from .options import Options
 from .output import Output
 from .report import Case, Results
+
+
+# How much of the memory each boot of the table uses; `matrix` uses all.
+FILL = 64 * paths.MIB
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     if "cma_map=" in _built_in(args.config):
         raise LabError(Exit.USAGE, f"--config {args.config}: its built-in "
                        "parameters would be part of every row; it is for boot")
-    rows = boot_table.load()
+    table = _rows(rows.load(), args.config)
     runs = kunit.load()
     steps = prepare.STEPS + 2 + len(runs) + len(BOOTS)
     output.set_steps(steps + (prepare.STEPS if args.stock else 0))
@@ -74,9 +78,9 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
             _note(output, results, outcome.cases)
         for line in outcome.seen:
             output.info("  " + line)
-    with output.step(f"boot table, {len(rows)} boots"):
+    with output.step(f"boot table, {len(table)} boots"):
         _note(output, results, boot_table.run(
-            rows, prepared, folder / "table", stock, output.progress))
+            table, prepared, folder / "table", stock, output.progress))
 
     facts = {"version": prepared.version, "config": args.config}
     results.write(folder, verb="test", **facts)
@@ -92,6 +96,13 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
 def _note(output: Output, results: Results, cases: list[Case]) -> None:
     results.extend(cases)
     output.note(Results(cases).totals)
+
+
+def _rows(table: list[rows.Row], config: str) -> list[rows.Row]:
+    """The rows for @config; most configurations have none of their own."""
+    own = [row for row in table if row.config == config] or \
+        [row for row in table if row.config == rows.DEFAULT_CONFIG]
+    return [replace(row, fill=FILL) for row in own]
 
 
 def _built_in(config: str) -> str:

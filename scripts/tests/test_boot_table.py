@@ -1,111 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The boot table: what a row may say, and how a boot is judged by it."""
+"""The boot table: how a boot is judged by its row."""
 
-import tempfile
 import unittest
-from pathlib import Path
 
-from lab import boot_table, evidence, machines, qemu
-from lab.errors import Exit, LabError
-from lab.ranges import Range
-
-ROW = '''
-[[row]]
-name = "one"
-why = "because"
-machines = ["virt"]
-cmdline = "cma=dev=8M@{ram+33M},good=8M@{ram+64M}"
-refused = ['dev: .* refused: .*4 MiB']
-areas = { good = "8M@{ram+64M}" }
-'''
-REFUSAL = ("[    0.000000] cma: dev: 0x42100000-0x428fffff refused: start "
-           "must be a multiple of 4 MiB (0x42000000 or 0x42400000)")
-TOTAL = 256 << 20
+from fake_console import (DEFAULT, GOOD, NODE, PLAIN, REFUSAL, ROW, TOTAL,
+                          Guest, booted, load)
+from lab import boot_table, evidence
+from lab.errors import Exit
 
 
-def load(text):
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "table.toml"
-        path.write_text(text)
-        return boot_table.load(path)
+def check(row, guest, plain=TOTAL):
+    return boot_table.check(booted(row, guest.lines()), plain)
 
 
-def console(kernel=(REFUSAL,), areas=(("good", 0x44000000, 8),
-                                      ("reserved", 0x4f000000, 16)),
-            cma=24, total=TOTAL, end=True):
-    lines = [*kernel, "[ 1.0] guest: start: user space reached",
-             "[ 1.0] guest: meminfo: begin",
-             f"[ 1.0] guest: meminfo: MemTotal: {total >> 10} kB",
-             f"[ 1.0] guest: meminfo: CmaTotal: {cma << 10} kB",
-             "[ 1.0] guest: meminfo: end"]
-    lines += [f"[ 1.0] guest: areas: {name} base_pfn {base >> 12} pages "
-              f"{size << 8}" for name, base, size in areas]
-    if end:
-        lines.append("[ 1.0] guest: end: pass, 0 failures")
-    return lines
-
-
-def check(row, lines, plain=TOTAL):
-    result = qemu.Console(Path("log"), lines)
-    return boot_table.check(row, result, evidence.parse(lines), plain)
-
-
-class Load(unittest.TestCase):
-    def test_the_real_table(self):
-        rows = boot_table.load()
-        self.assertGreaterEqual(len({row.name for row in rows}), 20)
-        self.assertEqual({row.machine.name for row in rows},
-                         set(machines.MACHINES))
-        for machine in machines.MACHINES.values():
-            plain = [row for row in rows if row.machine == machine
-                     and not row.cmdline and not row.overlay]
-            self.assertEqual(len(plain), 1, "one row to compare with")
-
-    def test_missing_overlay_is_named(self):
-        with self.assertRaises(LabError) as caught:
-            load(ROW + 'dtso = "dts/bad/none.dtso"\n')
-        self.assertIn("there is no file dts/bad/none.dtso",
-                      str(caught.exception))
-
-    def test_places_are_replaced(self):
-        row, = load(ROW)
-        self.assertEqual(row.cmdline, "cma=dev=8M@0x42100000,"
-                                      "good=8M@0x44000000")
-        self.assertEqual(row.areas, {"good": Range(0x44000000, 8 << 20)})
-        self.assertEqual(row.default, 16 << 20)
-
-    def test_end_depends_on_the_memory(self):
-        row, = load(ROW.replace("{ram+33M}", "{end-8M}")
-                    + 'memory = "512M"\n')
-        self.assertIn("8M@0x5f800000", row.cmdline)
-
-    def test_errors_name_the_row_and_what_is_wrong(self):
-        for old, new, expected in (
-                ('why = "because"', "", "why is missing"),
-                ('why = "because"', 'why = 1', "why must be a str"),
-                ('name = "one"', 'name = "One!"', "name must be"),
-                ('machines = ["virt"]', 'machines = ["pc"]', "no machine"),
-                ('machines = ["virt"]', 'machines = []', "empty"),
-                ('cmdline =', 'cmdlin = "x"\ncmdline =', "unknown key"),
-                ("['dev: .*", "['dev: (.*", "unterminated"),
-                ("8M@{ram+64M}\" }", "8M\" }", "not a range"),
-                ('why = "because"', 'why = ""\nmemory = "1M"', "takes"),
-                ('why = "because"', 'why = ""\ndefault = "x"', "number")):
-            self.assertIn(old, ROW)
-            with self.assertRaises(LabError, msg=expected) as caught:
-                load(ROW.replace(old, new))
-            self.assertEqual(caught.exception.exit, Exit.USAGE)
-            self.assertIn(expected, caught.exception.message)
-            self.assertIn("row", caught.exception.message)
-
-    def test_same_name_twice(self):
-        with self.assertRaises(LabError):
-            load(ROW + ROW)
-
-    def test_not_a_table(self):
-        for text in ("", "x = 1", "row = 1", "[[row", "[[row]]\n"):
-            with self.assertRaises(LabError, msg=text):
-                load(text)
+def check_stock(row, guest, plain=TOTAL):
+    return boot_table.check_stock(booted(row, guest.lines(), True), plain)
 
 
 class Check(unittest.TestCase):
@@ -113,11 +22,11 @@ class Check(unittest.TestCase):
         self.row, = load(ROW)
 
     def test_good(self):
-        case = check(self.row, console())
+        case = check(self.row, Guest())
         self.assertEqual(case.status, "passed", case.message)
 
     def fails(self, expected, **kwargs):
-        case = check(self.row, console(**kwargs))
+        case = check(self.row, Guest(**kwargs))
         self.assertEqual(case.status, "failed", expected)
         self.assertIn(expected, case.message)
         return case
@@ -129,24 +38,23 @@ class Check(unittest.TestCase):
         self.fails("unexpected refusal", kernel=(REFUSAL, REFUSAL))
 
     def test_good_area_is_missing_or_elsewhere(self):
-        self.fails("no area good", areas=(("reserved", 0x4f000000, 16),),
-                   cma=16)
-        self.fails("area good is", areas=(("good", 0x44400000, 8),
-                                          ("reserved", 0x4f000000, 16)))
+        self.fails("no area good", areas=(DEFAULT,))
+        self.fails("area good is", areas=(("good", 0x44400000, 8), DEFAULT))
 
     def test_default_area_is_missing_or_small(self):
-        self.fails("no default area", areas=(("good", 0x44000000, 8),), cma=8)
-        self.fails("area reserved has", areas=(("good", 0x44000000, 8),
-                                               ("reserved", 0x4f000000, 8)),
-                   cma=16)
+        self.fails("no default area", areas=(GOOD,))
+        self.fails("area reserved has",
+                   areas=(GOOD, ("reserved", 0x4f000000, 8)))
 
     def test_refused_area_exists(self):
         self.fails("unexpected area dev",
-                   areas=(("good", 0x44000000, 8), ("dev", 0x42000000, 8),
-                          ("reserved", 0x4f000000, 16)), cma=32)
+                   areas=(GOOD, ("dev", 0x42000000, 8), DEFAULT))
 
     def test_cma_total_does_not_add_up(self):
-        self.fails("CmaTotal", cma=16)
+        self.fails("CmaTotal is", cma=16)
+
+    def test_area_is_not_in_sysfs(self):
+        self.fails("area good is not in sysfs", sysfs=("reserved",))
 
     def test_memory_was_lost(self):
         self.fails("MemTotal", total=TOTAL - (8 << 20))
@@ -159,18 +67,139 @@ class Check(unittest.TestCase):
 
     def test_log_and_never(self):
         row, = load(ROW + "log = ['hello']\nnever = ['world']\n")
-        case = check(row, console(kernel=(REFUSAL, "[ 0.0] world")))
+        case = check(row, Guest(kernel=(REFUSAL, "[ 0.0] world")))
         self.assertIn("'hello'", case.message)
         self.assertIn("must not be there: world", case.message)
-        case = check(row, console(kernel=(REFUSAL, "[ 0.0] hello")))
+        case = check(row, Guest(kernel=(REFUSAL, "[ 0.0] hello")))
         self.assertEqual(case.status, "passed", case.message)
 
     def test_no_default_area(self):
         row, = load(ROW + 'default = "0"\n')
-        good = (("good", 0x44000000, 8),)
-        self.assertEqual(check(row, console(areas=good, cma=8)).status,
-                         "passed")
-        self.assertIn("unexpected area", check(row, console()).message)
+        self.assertEqual(check(row, Guest(areas=(GOOD,))).status, "passed")
+        self.assertIn("unexpected area", check(row, Guest()).message)
+
+
+class Use(Check):
+    """What came of using the memory is part of every verdict."""
+
+    def test_memory_did_not_keep_its_content(self):
+        self.fails("did not keep", more=(
+            "[ 1.0] guest: fill: FAILED: memory did not keep what was "
+            "written to it (errno 0)",))
+
+    def test_nothing_or_little_was_filled(self):
+        self.fails("only 0 of", filled=0)
+        self.fails("only 102400 of", filled=100 << 10)
+        self.fails("only 0 of 0", available=0, filled=0)
+
+    def test_little_is_enough_if_the_row_asks_for_little(self):
+        row, = load(ROW + 'fill = "64M"\n')
+        self.assertEqual(check(row, Guest(filled=60 << 10)).status, "passed")
+        self.assertIn("only", check(row, Guest(filled=40 << 10)).message)
+
+    def test_it_was_not_filled_at_all(self):
+        lines = [line for line in Guest().lines() if ": fill: " not in line]
+        case = boot_table.check(booted(self.row, lines), TOTAL)
+        self.assertIn("was not filled", case.message)
+
+    def test_areas_were_not_taken(self):
+        self.fails("area good was not taken", untaken=("good",))
+        lines = [line for line in Guest().lines() if ": take: " not in line]
+        case = boot_table.check(booted(self.row, lines), TOTAL)
+        self.assertIn("areas were not taken", case.message)
+
+    def test_free_pages_did_not_come_back(self):
+        self.fails("should be free", lost=4096)
+
+    def test_a_few_pages_of_user_space_may_be_in_an_area(self):
+        self.assertEqual(check(self.row, Guest(lost=256)).status, "passed")
+
+    def test_more_is_free_than_there_is(self):
+        self.fails("CmaTotal", free_before=(24 << 10) + 260)
+        self.fails("CmaTotal", lost=-520, free_before=0)
+
+    def test_an_area_that_is_taken_is_not_free(self):
+        self.fails("with all areas taken", taken_free=260)
+        self.assertEqual(check(self.row, Guest(taken_free=40)).status,
+                         "passed", "statistics lag behind a little")
+
+
+class Reach(unittest.TestCase):
+    """No handle that the device cannot address, whatever the kernel."""
+
+    ENTRY = ("[ 1.0] guest: dump: nvme 0000:00:02.0 coherent idx 1 "
+             "P=0x{0:x} D={0:x} L=1000 DMA_BIDIRECTIONAL dma map error check "
+             "not applicable")
+
+    def judged(self, *places):
+        row, = load(ROW + 'reach = "0x40000000-0xffffffff"\n')
+        return check(row, Guest(more=(
+            "[ 1.0] guest: dump: begin",
+            *(self.ENTRY.format(place) for place in places),
+            "[ 1.0] guest: dump: end")))
+
+    def test_inside_or_nothing(self):
+        self.assertEqual(self.judged().status, "passed")
+        self.assertEqual(self.judged(0x44000000, 0xfffff000).status, "passed")
+
+    def test_outside(self):
+        for place in (0x100000000, 0x3ffff000):
+            case = self.judged(0x44000000, place)
+            self.assertIn("1 coherent entries outside", case.message)
+
+    def test_no_dump(self):
+        row, = load(ROW + 'reach = "0x40000000-0xffffffff"\n')
+        self.assertIn("dump is missing", check(row, Guest()).message)
+
+
+class Stock(unittest.TestCase):
+    """A stock kernel has words of its own, and no new parameters."""
+
+    SAID = "[ 0.0] OF: reserved mem: node bad@46000000 compatible matching fail"
+    AREAS = (("good@44000000", 0x44000000, 8), DEFAULT)
+
+    def test_other_words_are_a_refusal_too(self):
+        row, = load(NODE)
+        good = Guest(kernel=(self.SAID,), areas=self.AREAS)
+        case = check_stock(row, good)
+        self.assertEqual(case.status, "passed", case.message)
+        self.assertEqual(check(row, good).status, "failed")
+
+    def test_no_word_or_one_about_something_else_is_not(self):
+        row, = load(NODE)
+        for said in ((), ("[ 0.0] cma: Failed to reserve 8 MiB",),
+                     ("[ 0.0] node bad@46000000 is here",),
+                     ("[ 0.0] Kernel command line: bad@46000000 fail",)):
+            case = check_stock(row, Guest(kernel=said, areas=self.AREAS))
+            self.assertIn("nothing in the log", case.message, said)
+
+    def test_area_elsewhere_and_memory_lost(self):
+        row, = load(NODE)
+        case = check_stock(row, Guest(kernel=(self.SAID,), areas=(DEFAULT,)))
+        self.assertIn("no area good@44000000", case.message)
+        case = check_stock(row, Guest(kernel=(self.SAID,), areas=self.AREAS,
+                                      total=TOTAL - (8 << 20)))
+        self.assertIn("MemTotal", case.message)
+
+    def test_what_would_be_right_there_may_differ(self):
+        row, = load(PLAIN.replace('cmdline = ""', 'cmdline = "cma=32Mfoo"')
+                    + "refused = ['cma=32Mfoo refused']\n"
+                    + 'stock = { said = [], default = "32M" }\n')
+        guest = Guest(kernel=(), areas=(("reserved", 0x4e000000, 32),))
+        self.assertEqual(check_stock(row, guest).status, "passed")
+        self.assertIn("area reserved has", check(row, guest).message)
+
+    def test_new_parameters_may_do_nothing_but_not_switch_cma_off(self):
+        row, = load(ROW)
+        self.assertTrue(row.feature)
+        case = check_stock(row, Guest(kernel=(), areas=(DEFAULT,)))
+        self.assertEqual(case.status, "passed", case.message)
+        for areas in ((), (GOOD,)):
+            case = check_stock(row, Guest(kernel=(), areas=areas))
+            self.assertEqual(case.message,
+                             "there is no default area any more")
+        case = check_stock(row, Guest(kernel=(), areas=(DEFAULT,), filled=0))
+        self.assertIn("only 0 of", case.message)
 
 
 class Compare(unittest.TestCase):
@@ -182,8 +211,10 @@ class Compare(unittest.TestCase):
     def differs(self, kernel, **kwargs):
         row, = load(ROW)
         case = boot_table.Case("s", "n")
-        boot_table.compare(row, evidence.parse(console(self.STOCK)),
-                           evidence.parse(console(kernel, **kwargs)), case)
+        boot_table.compare(
+            row, evidence.parse(Guest(kernel=self.STOCK).lines()),
+            evidence.parse(Guest(kernel=tuple(kernel), **kwargs).lines()),
+            case)
         return case.status == "failed"
 
     def test_times_and_image_size_do_not_matter(self):
@@ -199,8 +230,8 @@ class Compare(unittest.TestCase):
         self.assertTrue(self.differs(
             [line.replace("16384K cma", "8192K cma") for line in self.STOCK]))
         self.assertTrue(self.differs(self.STOCK, cma=16))
-        self.assertTrue(self.differs(self.STOCK,
-                                     areas=(("good", 0x48000000, 24),)))
+        self.assertTrue(self.differs(
+            self.STOCK, areas=(("good", 0x48000000, 24),)))
 
 
 if __name__ == "__main__":

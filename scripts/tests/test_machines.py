@@ -2,6 +2,8 @@
 """Machines, their options, and the QEMU command."""
 
 import argparse
+import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -35,6 +37,14 @@ class Machines(unittest.TestCase):
             with self.assertRaises(LabError, msg=text) as caught:
                 machines.memory(zynq, text)
             self.assertEqual(caught.exception.exit, Exit.USAGE)
+
+    def test_about_64_mib_are_written_however_much_there_is(self):
+        for machine in machines.MACHINES.values():
+            for megabytes in (*machine.memory_range, machine.memory):
+                share = machines.fill_share(megabytes)
+                self.assertIn(share, range(1, 17))
+                if share < 16:
+                    self.assertLessEqual(megabytes / share, 64)
 
     def test_unknown_machine_names_those_there_are(self):
         with self.assertRaises(LabError) as caught:
@@ -94,7 +104,7 @@ class Rebinds(unittest.TestCase):
     def test_stress_has_both_machines_with_both_areas(self):
         names = [check.name for check in stress.REBINDS]
         self.assertEqual(len(names), len(set(names)))
-        for machine in machines.MACHINES:
+        for machine in machines.DEFAULT:
             for mapped in (True, False):
                 self.assertIn(stress.Rebind(machine, mapped), stress.REBINDS)
 
@@ -102,6 +112,37 @@ class Rebinds(unittest.TestCase):
         self.assertEqual(stress.rounds("zynq", 1000), 1000)
         self.assertEqual(stress.rounds("virt", 1000), 100)
         self.assertEqual(stress.rounds("virt", 2), 2)
+
+
+# Nothing below takes a second; only a watcher that is broken takes this long.
+LIMIT = 60.0
+
+
+class Silent(unittest.TestCase):
+    """A guest that says nothing any more is given up."""
+
+    def watch(self, program, **limits):
+        with tempfile.TemporaryDirectory() as folder:
+            console = qemu.Console(Path(folder) / "console.log")
+            boot = qemu.Boot(machines.find("zynq"), Path(folder), Path("k"),
+                             "", 512, Path("d"), **limits)
+            begin = time.monotonic()
+            qemu._watch(["sh", "-c", program], boot, console, None, LIMIT)
+            self.assertLess(time.monotonic() - begin, LIMIT)
+            return console
+
+    def test_one_that_waits(self):
+        console = self.watch("echo x; exec sleep 500", silence=0.2)
+        self.assertTrue(console.timed_out)
+
+    def test_one_that_spins(self):
+        console = self.watch("echo x; while :; do :; done", spin=0.1)
+        self.assertTrue(console.timed_out)
+
+    def test_one_that_ends(self):
+        console = self.watch("echo x", silence=500.0, spin=500.0)
+        self.assertFalse(console.timed_out)
+        self.assertEqual(console.status, 0)
 
 
 class Options(unittest.TestCase):
