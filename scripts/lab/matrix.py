@@ -32,8 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", action="append", default=[], metavar="GLOB",
                         help="only rows with such a name, for example "
                              "'dt-*'; may be given several times")
-    parser.add_argument("--stock", action="store_true",
-                        help="only the stock kernel")
+    alone = parser.add_mutually_exclusive_group()
+    alone.add_argument("--stock", action="store_true",
+                       help="only the stock kernel")
+    alone.add_argument("--patched", action="store_true",
+                       help="only the patched kernel")
 
 
 def select(table: list[Row], globs: list[str]) -> list[Row]:
@@ -112,7 +115,8 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
         if args.only else table
     for row in chosen:
         rows.reference(row, chosen)         # a missing one ends it here
-    both = (True,) if args.stock else (False, True)
+    both = (True,) if args.stock else (False,) if args.patched \
+        else (False, True)
     configs = len({row.config for row in chosen})
     output.set_steps(prepare.STEPS * configs * len(both) + 1)
     kernels = _kernels(options, output, chosen, both)
@@ -138,7 +142,7 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
                                 for case in judge.cases[True]]}
     results.write(folder, verb="matrix", **document)
     output.record(**results.document(**document))
-    if not args.only and not args.stock:
+    if not args.only and len(both) == 2:
         _write(judge.results, document, output)
     for line in summary(judge.results, both):
         output.info(line)
