@@ -154,7 +154,7 @@ class Verb(unittest.TestCase):
                     "refused: size must be a multiple of 4 MiB",))
             on_done(booted(row, guest.lines(), stock), number)
 
-    def run_verb(self, only=(), stock=False):
+    def run_verb(self, only=(), stock=False, patched=False):
         """The exit code; the documents go into the temporary folder."""
         kernels = {("default", stock): Prepared(
             "7.3.4", Path("t"), Path("b"), Path("i"), stock)
@@ -172,7 +172,8 @@ class Verb(unittest.TestCase):
                 stack.enter_context(mock.patch(f"lab.matrix.{name}", value))
             self.text = stack.enter_context(redirect_stdout(io.StringIO()))
             return matrix.main(argparse.Namespace(
-                only=list(only), stock=stock), options, Output(options))
+                only=list(only), stock=stock, patched=patched),
+                options, Output(options))
 
     def written(self):
         return {path.name for path in self.folder.glob("matrix.*")}
@@ -196,7 +197,13 @@ class Verb(unittest.TestCase):
     def test_a_part_writes_no_document(self):
         self.assertEqual(self.run_verb(only=["node"]), Exit.PASS)
         self.assertEqual(self.run_verb(stock=True), Exit.PASS)
+        self.assertEqual(self.run_verb(patched=True), Exit.PASS)
         self.assertEqual(self.written(), set())
+
+    def test_only_patched_boots_no_stock(self):
+        self.assertEqual(self.run_verb(patched=True), Exit.PASS)
+        self.assertIn("node, virt, default: patched=ok\n",
+                      self.text.getvalue())
 
     def test_only_stock_is_judged_as_stock(self):
         self.bad = "patched"
