@@ -9,7 +9,7 @@ as a whole and given back.
 
 import re
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from .report import Case
 from .rows import Expected, Row
 
 # A boot says something every second or two, a hung one never again.
-TIMEOUT, SILENCE = 300.0, 30.0
+TIMEOUT, SILENCE = 300.0, 60.0
 DEFAULT_AREA = judge.DEFAULT_AREA
 # Page tables and debug objects differ a little between boots.
 MEMORY_SLACK = 512 << 10
@@ -311,8 +311,7 @@ def boot_all(chosen: list[Row], kernels: Kernels, folder: Path,
     """
     trees = _device_trees(chosen, kernels, folder)
     done: dict[tuple[str, bool], Booted] = {}
-    pool = ThreadPoolExecutor(build.jobs())
-    try:
+    with process.parallel(build.jobs()) as pool:
         futures: list[Future] = [
             pool.submit(boot, row, kernels[row.config, stock], folder,
                         trees[_tree_key(row)], spin)
@@ -321,11 +320,6 @@ def boot_all(chosen: list[Row], kernels: Kernels, folder: Path,
             booted: Booted = future.result()
             done[booted.row.title, booted.stock] = booted
             on_done(booted, len(done))
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        process.kill_all()
-        raise
-    pool.shutdown()
     return done
 
 

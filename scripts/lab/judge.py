@@ -43,14 +43,14 @@ def health(suite: str, console: Console, report: Report,
         case.fail(f"{len(found)} splat line"
                   f"{'' if len(found) == 1 else 's'}, the first in {found[0]}",
                   Exit.GUEST)
+    last = next((line for line in reversed(console.lines) if line.strip()),
+                "an empty console")
     if console.timed_out:
         where = "after user space was reached" if report.started else \
             "before user space was reached"
-        case.fail(f"no end within {console.seconds:.0f} s, {where}",
-                  Exit.TIMEOUT)
+        case.fail(f"no end within {console.seconds:.0f} s, {where}, its last "
+                  f"line: {last.strip()}", Exit.TIMEOUT)
     elif not report.ended:
-        last = next((line for line in reversed(console.lines)
-                     if line.strip()), "an empty console")
         case.fail(f"the guest was lost, its last line: {last.strip()}",
                   Exit.GUEST)
     return case
