@@ -83,15 +83,11 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
                 fuzzing.try_mutant(mutant, sound)
 
     results = fuzzing.results
-    facts = {"version": version, "seed": fuzzing.seed, "runs": fuzzing.runs}
-    results.write(folder, verb="fuzz", **facts)
-    output.record(**results.document(**facts))
-    for line in results.shown_problems():
-        output.info(line)
     total = sum(run["executions"] for run in fuzzing.runs.values())
-    output.verdict(results.exit == Exit.PASS, f"fuzz: {total} inputs, seed "
-                   f"{fuzzing.seed}: {results.totals}", folder)
-    return results.exit
+    return results.conclude(
+        output, folder, "fuzz",
+        f"{total} inputs, seed {fuzzing.seed}: {results.totals}",
+        version=version, seed=fuzzing.seed, runs=fuzzing.runs)
 
 
 class Fuzzing:

@@ -314,10 +314,5 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     if options.dry_run:
         output.verdict(True, "kunit: nothing was run (--dry-run)")
         return Exit.PASS
-    results.write(folder, verb="kunit", version=prepared.version)
-    output.record(**results.document(version=prepared.version))
-    for line in [*per_suite(results.cases), *results.shown_problems()]:
-        output.info(line)
-    output.verdict(results.exit == Exit.PASS, f"kunit: {results.totals}",
-                   folder)
-    return results.exit
+    return results.conclude(output, folder, "kunit", results.totals,
+                            per_suite(results.cases), version=prepared.version)

@@ -14,7 +14,9 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import Exit, LabError
@@ -50,6 +52,19 @@ def _interrupt(number: int, _frame) -> None:
     for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(other, signal.SIG_IGN)
     raise Interrupted(number)
+
+
+@contextmanager
+def parallel(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """A pool of threads that run commands; a failure ends all of them."""
+    pool = ThreadPoolExecutor(workers)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        kill_all()
+        raise
+    pool.shutdown()
 
 
 def kill_all() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import Exit
+from .output import Output
 
 SHOWN_PROBLEMS = 20
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
@@ -105,6 +106,18 @@ class Results:
         (folder / "results.json").write_text(text + "\n")
         ElementTree.ElementTree(self._junit()).write(
             folder / "junit.xml", encoding="utf-8", xml_declaration=True)
+
+    def conclude(self, output: Output, folder: Path, verb: str,
+                 verdict: str, shown: Iterable[str] = (),
+                 **extra: Any) -> Exit:
+        """End @verb: write everything, print @shown, problems, and verdict."""
+        self.write(folder, verb=verb, **extra)
+        output.record(**self.document(**extra))
+        for line in [*shown, *self.shown_problems()]:
+            output.info(line)
+        output.verdict(self.exit == Exit.PASS, f"{verb}: {verdict}",
+                       folder / "results.json")
+        return self.exit
 
     def _junit(self) -> ElementTree.Element:
         root = ElementTree.Element("testsuites")

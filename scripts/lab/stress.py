@@ -8,7 +8,6 @@ the other. Any splat and any page that does not come back is a failure.
 """
 
 import argparse
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,18 +83,10 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
             cases += outcome.cases
             seen += [f"{check.name}: {line}" for line in outcome.seen]
         _note(output, results, cases)
-    for line in seen:
-        output.info(line)
-
-    facts = {"version": prepared.version, "config": args.config}
-    results.write(folder, verb="stress", **facts)
-    output.record(**results.document(**facts))
-    for line in results.shown_problems():
-        output.info(line)
-    output.verdict(results.exit == Exit.PASS,
-                   f"stress: Linux {prepared.version}, {args.config}: "
-                   f"{results.totals}", folder / "results.json")
-    return results.exit
+    return results.conclude(
+        output, folder, "stress",
+        f"Linux {prepared.version}, {args.config}: {results.totals}", seen,
+        version=prepared.version, config=args.config)
 
 
 def _boots(args: argparse.Namespace, prepared: prepare.Prepared,
@@ -112,15 +103,8 @@ def _boots(args: argparse.Namespace, prepared: prepare.Prepared,
             suite=check.name, rebinds=count, place=check.mapped,
             timeout=boot.limit(args.config, count))
 
-    pool = ThreadPoolExecutor(build.jobs() + 1)
-    try:
-        done = list(pool.map(one, REBINDS))
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        process.kill_all()
-        raise
-    pool.shutdown()
-    return done
+    with process.parallel(build.jobs() + 1) as pool:
+        return list(pool.map(one, REBINDS))
 
 
 def _note(output: Output, results: Results, cases: list[Case]) -> None:

@@ -82,15 +82,9 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
         _note(output, results, boot_table.run(
             table, prepared, folder / "table", stock, output.progress))
 
-    facts = {"version": prepared.version, "config": args.config}
-    results.write(folder, verb="test", **facts)
-    output.record(**results.document(**facts))
-    for line in results.shown_problems():
-        output.info(line)
-    output.verdict(results.exit == Exit.PASS,
-                   f"test: Linux {prepared.version}: {results.totals}",
-                   folder / "results.json")
-    return results.exit
+    return results.conclude(
+        output, folder, "test", f"Linux {prepared.version}: {results.totals}",
+        version=prepared.version, config=args.config)
 
 
 def _note(output: Output, results: Results, cases: list[Case]) -> None:
