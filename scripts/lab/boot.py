@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import judge, machines, paths, prepare, qemu, ranges
+from . import attachment, judge, machines, paths, prepare, qemu, ranges
 from .errors import Exit, LabError
 from .evidence import Report
 from .machines import Machine
@@ -138,17 +138,20 @@ def execute(machine: Machine, prepared: prepare.Prepared, folder: Path,
     """One boot check: start it, watch it, judge it.
 
     @wish     kernel parameters; None: the machine's own, unless the image
-              has a cma_map= built in
+              has a cma_map= built in or @overlay gives the machine's device
+              an area
     @rebinds  rounds of unbind and bind before the transfers
     @place    whether there is something to place; without, no such case
     """
-    asked = wish
-    if asked is None:
-        asked = "" if "cma_map=" in prepared.built_in_cmdline \
-            else machine.wish
     megabytes = memory or machine.memory
     dtb = qemu.device_tree(machine, prepared.build, folder, megabytes,
                            coherent, overlay)
+    asked, attached = wish, None
+    if asked is None and overlay and not options.dry_run:
+        attached = attachment.area(dtb, machine.node)
+    if asked is None:
+        asked = "" if attached or "cma_map=" in prepared.built_in_cmdline \
+            else machine.wish
     boot = qemu.Boot(
         machine, folder, kernel or prepared.kernel,
         qemu.append(machine, asked, REPORTING,
@@ -164,8 +167,9 @@ def execute(machine: Machine, prepared: prepare.Prepared, folder: Path,
     healthy = judge.health(suite, console, report)
     cases, seen = [healthy], []
     if report.ended:
-        case, found = judge.placed(suite, report, expect, machine.device,
-                                   need_rule=wish is None)
+        case, found = judge.placed(suite, report, expect or attached,
+                                   machine.device,
+                                   need_rule=wish is None and not attached)
         seen += [str(placement) for placement in found if placement.entries]
         work, text = judge.moved(suite, report)
         seen.append(text)

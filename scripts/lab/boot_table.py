@@ -70,7 +70,8 @@ def boot(row: Row, prepared: Prepared, folder: Path, dtb: Path,
         row.machine, own, prepared.kernel,
         qemu.append(row.machine, "printk.devkmsg=on", row.cmdline,
                     f"guest.fill={_fill(row)}", "guest.areas",
-                    "guest.dump" if row.reach else ""),
+                    "guest.dump" if row.reach or row.inside or row.outside
+                    else ""),
         row.memory, dtb, prepared.initrd, timeout=TIMEOUT, silence=SILENCE,
         spin=spin))
     if console.status > 0:
@@ -175,6 +176,8 @@ def _check_use(row: Row, report: Report, case: Case) -> None:
                   f"{total >> 10} KiB")
     if row.reach:
         _check_reach(row.reach, report, case)
+    if row.inside or row.outside:
+        _check_device(row, report, case)
     idle = total - sum(area.used for area in taken.areas.values())
     if idle - after > CMA_SLACK:
         case.fail(f"CmaFree is {after >> 10} KiB in the end, "
@@ -196,6 +199,26 @@ def _check_reach(reach: Range, report: Report, case: Case) -> None:
     if outside:
         case.fail(f"{len(outside)} coherent entries outside {reach}, the "
                   f"first is {outside[0]}")
+
+
+def _check_device(row: Row, report: Report, case: Case) -> None:
+    """The coherent memory of the machine's device is where it has to be."""
+    device = row.machine.device
+    try:
+        mine = [mapping for mapping in report.dump
+                if mapping.type == "coherent" and mapping.device == device]
+    except Unreadable as error:
+        case.fail(str(error))
+        return
+    if not mine:
+        case.fail(f"{device}: no coherent entry in the DMA API debug dump")
+    for mapping in mine:
+        if row.inside and not mapping.inside(row.inside):
+            case.fail(f"{device}: {mapping} is not in {row.inside}")
+            return
+        if row.outside and mapping.inside(row.outside):
+            case.fail(f"{device}: {mapping} is in {row.outside}")
+            return
 
 
 def _check_log(row: Row, report: Report, case: Case) -> None:
@@ -324,7 +347,8 @@ def boot_all(chosen: list[Row], kernels: Kernels, folder: Path,
 
 
 def _tree_key(row: Row) -> tuple:
-    return row.machine.name, row.memory, row.overlay, row.nodes
+    return (row.machine.name, row.memory, row.overlay, row.nodes,
+            row.regions)
 
 
 def _device_trees(chosen: list[Row], kernels: Kernels, folder: Path
@@ -345,7 +369,8 @@ def _device_trees(chosen: list[Row], kernels: Kernels, folder: Path
         overlay = row.overlay
         if row.nodes:
             overlay = own / "nodes.dtso"
-            overlay.write_text(nodes.overlay(row.nodes, row.machine.cells))
+            overlay.write_text(nodes.overlay(row.nodes, row.machine.cells,
+                                             row.regions))
         trees[key] = qemu.device_tree(row.machine, prepared.build, own,
                                       row.memory, False, overlay)
     return trees

@@ -9,14 +9,14 @@ from . import paths, ranges, toml
 from .errors import Exit, LabError
 
 TABLES = paths.REPO / "kunit" / "matrix"
-# {ram+32M} and {end-16M} of the tables become addresses of a small machine.
+# {ram+32M}, {end-16M} and {ram+32M:x} of the tables become addresses of a small machine.
 PLACES = {"ram": 0x40000000, "end": 0x50000000}
 # What the tables need not have: the table of rules full, the longest names.
 MORE = {
     "more-rules": "cma_map=" + ",".join(f"d{n}=a" for n in range(33)),
     "longest-rule": f"cma_map={'d' * 127}={'a' * 63}",
 }
-_PLACE = re.compile(r"\{(\w+)(?:([+-])(\w+))?\}")
+_PLACE = re.compile(r"\{(\w+)(?:([+-])(\w+))?(:x)?\}")
 _PARAMETER = re.compile(r"(?:^|\s)cma(?:_map)?(?:=|\s|$)")
 
 
@@ -27,7 +27,7 @@ def place(text: str) -> str:
         if match[3]:
             offset = ranges.number(match[3])
             value += -offset if match[2] == "-" else offset
-        return f"0x{value:x}"
+        return f"{value:x}" if match[4] else f"0x{value:x}"
     return _PLACE.sub(address, text)
 
 

@@ -17,7 +17,9 @@ class Machine:
                  RAM, at most at 128 MiB) is where the default wish points
     @dtb         below arch/arm/boot/dts; None: QEMU makes it
     @cmdline     what the kernel needs to boot there
+    @disk        what attaches disk.img, (): nothing
     @device      the device of the default wish, @label and @start its area
+    @node        its path in the device tree
     @driver      its driver, as BUS/DRIVER
     @work        words for the guest that make this device move data
     @cells       #address-cells and #size-cells of its device tree
@@ -32,8 +34,9 @@ class Machine:
     dtb: str | None
     cmdline: str
     serial_before: tuple[str, ...]
-    disk: bool
+    disk: tuple[str, ...]
     device: str
+    node: str
     driver: str
     label: str
     start: str
@@ -68,8 +71,9 @@ DEFAULT = {
                 ram=0, memory=512, memory_range=(96, 1024),
                 dtb="xilinx/zynq-zc702.dtb",
                 cmdline="console=ttyPS0 maxcpus=1",
-                serial_before=("-serial", "null"), disk=False,
-                device="f8003000.dma-controller", driver="amba/dma-pl330",
+                serial_before=("-serial", "null"), disk=(),
+                device="f8003000.dma-controller",
+                node="/axi/dma-controller@f8003000", driver="amba/dma-pl330",
                 label="cmadevlabel", start="32M",
                 work="guest.dmatest=f8003000.dma-controller:240:2",
                 cells=1),
@@ -80,8 +84,11 @@ DEFAULT = {
                 ram=0x40000000, memory=256, memory_range=(96, 2048),
                 dtb=None,
                 cmdline="console=ttyAMA0",
-                serial_before=(), disk=True,
-                device="0000:00:02.0", driver="pci/nvme",
+                serial_before=(),
+                disk=("-drive", "if=none,id=disk,format=raw,file={}",
+                      "-device", "nvme,drive=disk,serial=laboratory,addr=2"),
+                device="0000:00:02.0", node="/pcie@10000000/nvme@2,0",
+                driver="pci/nvme",
                 label="nvmearea", start="0x42000000",
                 work="guest.disk=/dev/nvme0n1:240", cells=2),
     )
@@ -91,7 +98,13 @@ VIRT_LPAE = replace(
     DEFAULT["virt"], name="virt-lpae", memory=5120, memory_range=(2048, 8192),
     qemu=("-machine", "virt", "-cpu", "cortex-a15", "-smp", "2"),
     config="lpae")
-MACHINES = {**DEFAULT, VIRT_LPAE.name: VIRT_LPAE}
+# The same board, with its SD card instead of its DMA controller.
+ZYNQ_SD = replace(
+    DEFAULT["zynq"], name="zynq-sd",
+    disk=("-drive", "if=sd,index=0,format=raw,file={}"),
+    device="e0100000.mmc", node="/axi/mmc@e0100000",
+    driver="platform/sdhci-arasan", work="guest.disk=/dev/mmcblk0:240")
+MACHINES = {**DEFAULT, VIRT_LPAE.name: VIRT_LPAE, ZYNQ_SD.name: ZYNQ_SD}
 
 
 def find(name: str) -> Machine:

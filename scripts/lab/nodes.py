@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from . import ranges
 
 _NAME = re.compile(r"[a-z][a-z0-9,._+-]*")
+_PCI = re.compile(r"pcie@[0-9a-f]+/[^/]*@([0-9a-f]+),([0-7])$")
 DISABLED, BARE = "disabled", "bare"
 
 
@@ -73,17 +74,38 @@ def _properties(node: Node, cells: int) -> list[str]:
                     if word not in (DISABLED, BARE)]
 
 
-def overlay(nodes: tuple[Node, ...], cells: int) -> str:
+def overlay(nodes: tuple[Node, ...], cells: int,
+            regions: tuple[tuple[str, tuple[str, ...]], ...] = ()) -> str:
     """The source of an overlay; @cells is #address-cells of the tree's root.
 
     The kernel will see the nodes in the order of @nodes: fdtoverlay puts
-    each new one before those that are there.
+    each new one before those that are there. @regions are paths of other
+    nodes and which of @nodes their memory-region names; a node below a PCI
+    host bridge, DEVICE@NUMBER,FUNCTION, is made. Raises ValueError for a name
+    that no node has.
     """
+    labels = {node.full_name: f"node_{number}"
+              for number, node in enumerate(nodes)}
     text = ["/dts-v1/;", "/plugin/;", "", "&{/} {", "\treserved-memory {",
             f"\t\t#address-cells = <{cells}>;",
             f"\t\t#size-cells = <{cells}>;", "\t\tranges;"]
     for node in reversed(nodes):
-        text += ["", f"\t\t{node.full_name} {{",
+        text += ["", f"\t\t{labels[node.full_name]}: {node.full_name} {{",
                  *(f"\t\t\t{line}" for line in _properties(node, cells)),
                  "\t\t};"]
-    return "\n".join([*text, "\t};", "};", ""])
+    text += ["\t};", "};"]
+    for path, names in regions:
+        unknown = [name for name in names if name not in labels]
+        if unknown:
+            raise ValueError(f"regions: there is no node {unknown[0]!r}")
+        parent, _, name = path.rpartition("/")
+        text += ["", f"&{{{parent or '/'}}} {{", f"\t{name} {{"]
+        number = _PCI.search(path)
+        if number:
+            # bus << 16 | device << 11 | function << 8
+            cell = int(number[1], 16) << 11 | int(number[2], 16) << 8
+            text.append(f"\t\treg = <0x{cell:x} 0 0 0 0>;")
+        listed = ", ".join(f"<&{labels[name]}>" for name in names)
+        text += [f"\t\tmemory-region = {listed};" if names
+                 else "\t\tmemory-region;", "\t};", "};"]
+    return "\n".join([*text, ""])

@@ -91,10 +91,8 @@ def command(boot: Boot) -> list[str]:
     else:
         words += ["-monitor", "none", *machine.serial_before,
                   "-serial", "stdio"]
-    if machine.disk:
-        words += ["-drive", "if=none,id=disk,format=raw,file="
-                  + _quote(boot.folder / "disk.img"),
-                  "-device", "nvme,drive=disk,serial=laboratory,addr=2"]
+    words += [word.format(_quote(boot.folder / "disk.img"))
+              for word in machine.disk]
     words += [*boot.extra, "-kernel", str(boot.kernel),
               "-dtb", str(boot.dtb)]
     if boot.initrd:

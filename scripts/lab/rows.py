@@ -33,7 +33,9 @@ KEYS: dict[str, tuple[type, Any]] = {
     "cmdline": (str, None), "refused": (list, []), "log": (list, []),
     "never": (list, []), "areas": (dict, {}), "floating": (dict, {}),
     "default": (str, "16M"), "memory": (str, ""), "lost": (str, "0"),
-    "memory_like": (str, ""), "fill": (str, "0"), "reach": (str, ""), "dtso": (str, ""), "nodes": (list, []),
+    "memory_like": (str, ""), "fill": (str, "0"), "reach": (str, ""),
+    "inside": (str, ""), "outside": (str, ""), "dtso": (str, ""),
+    "nodes": (list, []), "regions": (dict, {}),
     "same_as_stock": (bool, False), "stock": (dict, {}),
 }
 STOCK_KEYS = ("said", "areas", "floating", "default", "lost")
@@ -69,7 +71,11 @@ class Row:
                machine's own tree
     @memory_like  the row whose MemTotal this one must have
     @fill      fill at most so many bytes, 0: all there is
+    @regions   nodes of the device tree and which of @nodes are their
+               memory-region
     @reach     where all coherent memory has to lie, None: anywhere
+    @inside    where that of the machine's device has to lie, None: anywhere
+    @outside   and where none of it may lie
     @feature   it uses what stock kernels do not have
     """
 
@@ -92,6 +98,9 @@ class Row:
     same_as_stock: bool
     fill: int
     reach: Range | None
+    regions: tuple[tuple[str, tuple[str, ...]], ...]
+    inside: Range | None
+    outside: Range | None
     feature: bool
 
     @property
@@ -199,6 +208,12 @@ def _check(values: dict[str, Any]) -> None:
     if unknown or not values["machines"]:
         raise ValueError(f"no machine {unknown[0]!r}" if unknown
                          else "machines is empty")
+    for path, names in values["regions"].items():
+        if not isinstance(names, list) or \
+                not all(isinstance(name, str) for name in names):
+            raise ValueError(f"regions: {path} must be a list of strings")
+    if values["regions"] and not values["nodes"]:
+        raise ValueError("regions needs nodes")
     if values["dtso"] and values["nodes"]:
         raise ValueError("dtso and nodes exclude each other")
     unknown = sorted(set(values["stock"]) - set(STOCK_KEYS))
@@ -233,7 +248,10 @@ def _row(values: dict[str, Any], machine: Machine) -> Row:
     if overlay and not overlay.is_file():
         raise ValueError(f"dtso: there is no file {values['dtso']}")
     made = tuple(nodes.parse(place(text)) for text in values["nodes"])
-    nodes.overlay(made, machine.cells)
+    regions = tuple((machine.node if path == "device" else path,
+                     tuple(place(name) for name in names))
+                    for path, names in values["regions"].items())
+    nodes.overlay(made, machine.cells, regions)
     feature = bool(_FEATURE.search(values["cmdline"]))
     return Row(
         values["name"], values["why"], tuple(values["defects"]), machine,
@@ -244,7 +262,9 @@ def _row(values: dict[str, Any], machine: Machine) -> Row:
         overlay=overlay, nodes=made, memory_like=values["memory_like"],
         same_as_stock=values["same_as_stock"],
         fill=ranges.number(values["fill"]),
-        reach=ranges.parse(place(values["reach"])) if values["reach"] else None,
+        **{key: ranges.parse(place(values[key])) if values[key] else None
+           for key in ("reach", "inside", "outside")},
+        regions=regions,
         feature=feature)
 
 
