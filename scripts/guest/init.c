@@ -183,6 +183,11 @@ static void say_sysfs_area(const char *folder, const char *name)
 	for_each_name(path, say_sysfs_file);
 }
 
+static void say_heap(const char *, const char *name)
+{
+	say("heap", "%s", name);
+}
+
 static void say_debugfs_area(const char *folder, const char *name)
 {
 	char path[PATH_MAX], base[64], count[64];
@@ -1024,6 +1029,7 @@ int main(void)
 	say_lines("meminfo", "/proc/meminfo", memory);
 	for_each_name("/sys/kernel/debug/cma", say_debugfs_area);
 	for_each_name("/sys/kernel/mm/cma", say_sysfs_area);
+	for_each_name("/sys/class/dma_heap", say_heap);
 	for_each_name("/sys/kernel/debug/dma_contiguous", say_table);
 	say_lines("iomem", "/proc/iomem", NULL);
 

@@ -178,6 +178,9 @@ def _check_use(row: Row, report: Report, case: Case) -> None:
         _check_reach(row.reach, report, case)
     if row.inside or row.outside:
         _check_device(row, report, case)
+    if row.heaps is not None and row.heaps != report.heaps:
+        case.fail(f"the heaps are {_text(sorted(report.heaps))}, not "
+                  f"{_text(sorted(row.heaps))}")
     idle = total - sum(area.used for area in taken.areas.values())
     if idle - after > CMA_SLACK:
         case.fail(f"CmaFree is {after >> 10} KiB in the end, "

@@ -209,6 +209,11 @@ class Report:
                 if line.startswith("area ")}
 
     @property
+    def heaps(self) -> set[str]:
+        """The DMA heaps that user space can allocate from."""
+        return set(self.sections.get("heap", []))
+
+    @property
     def fill(self) -> Fill:
         """How memory was filled; raises Unreadable if it was not."""
         lines = self.sections.get("fill", [])

@@ -35,7 +35,7 @@ KEYS: dict[str, tuple[type, Any]] = {
     "default": (str, "16M"), "memory": (str, ""), "lost": (str, "0"),
     "memory_like": (str, ""), "fill": (str, "0"), "reach": (str, ""),
     "inside": (str, ""), "outside": (str, ""), "dtso": (str, ""),
-    "nodes": (list, []), "regions": (dict, {}),
+    "nodes": (list, []), "regions": (dict, {}), "heaps": (list, ["any"]),
     "same_as_stock": (bool, False), "stock": (dict, {}),
 }
 STOCK_KEYS = ("said", "areas", "floating", "default", "lost")
@@ -74,6 +74,7 @@ class Row:
     @regions   nodes of the device tree and which of @nodes are their
                memory-region
     @reach     where all coherent memory has to lie, None: anywhere
+    @heaps     all DMA heaps that there are, None: not looked at
     @inside    where that of the machine's device has to lie, None: anywhere
     @outside   and where none of it may lie
     @feature   it uses what stock kernels do not have
@@ -99,6 +100,7 @@ class Row:
     fill: int
     reach: Range | None
     regions: tuple[tuple[str, tuple[str, ...]], ...]
+    heaps: frozenset[str] | None
     inside: Range | None
     outside: Range | None
     feature: bool
@@ -198,7 +200,8 @@ def _rows(entry: dict[str, Any]) -> list[Row]:
 def _check(values: dict[str, Any]) -> None:
     if not re.fullmatch(r"[a-z0-9-]+", values["name"]):
         raise ValueError("name must be of a-z, 0-9 and -")
-    for key in ("refused", "log", "never", "machines", "nodes", "defects"):
+    for key in ("refused", "log", "never", "machines", "nodes", "defects",
+                "heaps"):
         if not all(isinstance(item, str) for item in values[key]):
             raise ValueError(f"{key} must be a list of strings")
     for text in values["defects"]:
@@ -265,6 +268,8 @@ def _row(values: dict[str, Any], machine: Machine) -> Row:
         **{key: ranges.parse(place(values[key])) if values[key] else None
            for key in ("reach", "inside", "outside")},
         regions=regions,
+        heaps=None if values["heaps"] == ["any"]
+        else frozenset(place(name) for name in values["heaps"]),
         feature=feature)
 
 
