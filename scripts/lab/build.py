@@ -20,7 +20,8 @@ from .output import Output, short
 
 STATE = ".cma-build.json"
 LINK = "tree"
-CROSS_COMPILE = {"arm": "arm-linux-gnueabihf-", "x86_64": ""}
+# Of arm64 only the device trees are built, which the host's compiler can do.
+CROSS_COMPILE = {"arm": "arm-linux-gnueabihf-", "x86_64": "", "arm64": ""}
 NEEDED_MIB = 700
 TARGETS = ("zImage", "dtbs")
 ERROR = re.compile(r"(?<!\w)(?:fatal )?error: |undefined reference|"

@@ -7,6 +7,7 @@ each        every patch builds by itself, without a new warning, and boots
 w1          W=1 and kernel-doc on the files a patch touches, before and after
 sparse      the same with sparse
 configs     after each series: without DMA_CMA, and without OF
+dtbs        dt-schema and dtc on the overlays in dts/
 
 Builds run in a work tree of their own. Results are kept under out/check,
 by the trees before and after a patch and by the configuration, so what did
@@ -22,13 +23,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import (build, checkpatch, covers, git, kconfig, packages, paths,
+from . import (build, check_dtbs, checkpatch, covers, dtschema, git, kconfig, packages, paths,
                prepare, process, series, source, sparse, step_boot, tree)
 from .errors import Exit, LabError
 from .options import Options
 from .output import Output, short
 
-PARTS = ("refresh", "checkpatch", "each", "w1", "sparse", "configs")
+PARTS = ("refresh", "checkpatch", "each", "w1", "sparse", "configs", "dtbs")
 FOLDER = paths.OUT / "check"
 WORK = FOLDER / "tree"
 WARNING = re.compile(r"^(\S+?\.[chS]):(\d+)(?::\d+)?:? (?:warning|error|"
@@ -370,6 +371,22 @@ def check_configs(found: list[series.Series], walker: Walker, cache: Cache,
                         covers_what + (", cached" if cached else ""))
 
 
+def check_device_trees(folder: Path, base: str, output: Output, log: Path,
+                       tally: Tally) -> None:
+    """The overlays in dts/; a skip where no dt-schema can be had."""
+    def judge(name: str, complaints: list[str], note: str) -> None:
+        tally.judge("dtbs", name, complaints, note)
+
+    try:
+        tool = dtschema.ensure(folder, output)
+    except LabError as error:
+        if error.exit != Exit.ENVIRONMENT:
+            raise
+        tally.add("dtbs", "dt-schema", "skipped", error.message)
+        return
+    check_dtbs.check(folder, base, tool, output, log, judge)
+
+
 def check_patches(folder: Path, tally: Tally) -> None:
     """checkpatch on every patch file."""
     log = FOLDER / "checkpatch.log"
@@ -473,6 +490,8 @@ def _run(parts: list[str], fresh: bool, folder: Path, options: Options,
                              asserted, tally, program)
             elif part == "configs":
                 check_configs(found, walker, cache, digest, tally)
+            elif part == "dtbs":
+                check_device_trees(folder, base, output, log, tally)
             output.note(f"{len(tally.results) - before} results")
     totals = {name: tally.count(name)
               for name in ("passed", "failed", "skipped")}

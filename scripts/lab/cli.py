@@ -27,6 +27,8 @@ VERBS = {
     "stress": ("stress", "KUnit and 1,000 rebinds on a kernel that checks "
                          "itself"),
     "matrix": ("matrix", "boot good and bad areas, stock beside patched"),
+    "audit": ("audit", "which devices of the device trees would newly get "
+                       "an area"),
     "refresh": ("series", "export the series from the tree to patches/"),
     "check": ("check", "checkpatch, sparse, W=1, every patch builds"),
 }

@@ -65,8 +65,8 @@ class Node:
             yield from child.walk()
 
 
-def parse(data: bytes) -> Node:
-    """The root of the tree in @data; raises FdtError."""
+def header(data: bytes) -> tuple[int, int, int]:
+    """(size, start of the nodes, start of the names); raises FdtError."""
     if len(data) < HEADER.size:
         raise FdtError(f"{len(data)} bytes are no device tree blob")
     magic, total, structure, names, _, version, oldest = \
@@ -78,6 +78,12 @@ def parse(data: bytes) -> Node:
         raise FdtError(f"its header says {total} bytes, it has {len(data)}")
     if version < OLDEST_VERSION or oldest > 17:
         raise FdtError(f"version {version}, 16 or 17 can be read")
+    return total, structure, names
+
+
+def parse(data: bytes) -> Node:
+    """The root of the tree in @data; raises FdtError."""
+    total, structure, names = header(data)
     try:
         return _nodes(data[:total], structure, names)
     except (struct.error, ValueError, IndexError) as error:
@@ -113,9 +119,6 @@ def _nodes(data: bytes, position: int, names: int) -> Node:
         elif token == PROPERTY and node is not None:
             length, name_at = struct.unpack_from(">2I", data, position)
             position += 8
-            if position + length > len(data):
-                raise FdtError(f"{node.path}: a property of {length} bytes "
-                               "goes past the end")
             name, _ = _text(data, names + name_at)
             node.properties[name] = data[position:position + length]
             position += length + -length % 4
