@@ -21,7 +21,9 @@ REBIND_SECONDS = 0.5
 MAX_REBINDS = 100_000
 # Without this the kernel drops records that user space writes too fast.
 REPORTING = "printk.devkmsg=on guest.dump"
-REFUSAL = re.compile(r"\bcma: .*\brefused\b")
+REFUSAL = re.compile(r"\bcma: .*\brefused\b|\bmemory-region\b|"
+                     r"\bReserved memory: .*(?:unsupported|failed|refused)")
+UNKNOWN = re.compile(r"\bUnknown kernel command line parameters\b")
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Outcome:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `boot`."""
     parser.add_argument("--machine", default="zynq", metavar="NAME",
-                        help="zynq (default), virt or virt-lpae")
+                        help="zynq (default), zynq-sd, virt or virt-lpae")
     parser.add_argument("--cmdline", metavar="TEXT",
                         help="kernel parameters instead of the default wish "
                              "(cma=…, cma_map=…)")
@@ -138,8 +140,8 @@ def execute(machine: Machine, prepared: prepare.Prepared, folder: Path,
     """One boot check: start it, watch it, judge it.
 
     @wish     kernel parameters; None: the machine's own, unless the image
-              has a cma_map= built in or @overlay gives the machine's device
-              an area
+              has a cma_map= built in, or there is an @overlay, which has to
+              give the machine's device an area then
     @rebinds  rounds of unbind and bind before the transfers
     @place    whether there is something to place; without, no such case
     """
@@ -147,11 +149,12 @@ def execute(machine: Machine, prepared: prepare.Prepared, folder: Path,
     dtb = qemu.device_tree(machine, prepared.build, folder, megabytes,
                            coherent, overlay)
     asked, attached = wish, None
-    if asked is None and overlay and not options.dry_run:
+    built_in = "cma_map=" in prepared.built_in_cmdline
+    by_tree = wish is None and overlay is not None and not built_in
+    if by_tree and not options.dry_run:
         attached = attachment.area(dtb, machine.node)
     if asked is None:
-        asked = "" if attached or "cma_map=" in prepared.built_in_cmdline \
-            else machine.wish
+        asked = "" if by_tree or built_in else machine.wish
     boot = qemu.Boot(
         machine, folder, kernel or prepared.kernel,
         qemu.append(machine, asked, REPORTING,
@@ -169,7 +172,11 @@ def execute(machine: Machine, prepared: prepare.Prepared, folder: Path,
     if report.ended:
         case, found = judge.placed(suite, report, expect or attached,
                                    machine.device,
-                                   need_rule=wish is None and not attached)
+                                   need_rule=wish is None and not by_tree)
+        if by_tree and not attached:
+            case.fail(f"the device tree gives {machine.device} no area of its "
+                      "own; for an overlay about something else, say which "
+                      "kernel parameters: --cmdline '…', or '' for none")
         seen += [str(placement) for placement in found if placement.entries]
         work, text = judge.moved(suite, report)
         seen.append(text)
@@ -227,6 +234,9 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     for line in results.shown_problems():
         output.info(line)
     code = results.exit
+    for line in outcome.report.kernel:
+        if UNKNOWN.search(line):
+            output.info(f"the kernel said: {line}")
     if code != Exit.PASS:
         for line in outcome.report.kernel:
             if REFUSAL.search(line):

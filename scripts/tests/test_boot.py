@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tests of `boot`: what is put on the command line, and what has to be seen."""
+
+import unittest
+from contextlib import ExitStack
+from pathlib import Path
+from unittest import mock
+
+from lab import boot, machines
+from lab.options import Options
+from lab.output import Output
+from lab.prepare import Prepared
+from lab.ranges import Range
+from lab.report import Case
+
+AREA = Range(0x2000000, 0x800000)
+
+
+class Overlay(unittest.TestCase):
+    """An overlay stands for itself: nothing else gives the device an area."""
+
+    def execute(self, area, **given):
+        seen = {}
+
+        def run(started, on_line=None):
+            seen["append"] = started.cmdline
+            return mock.Mock(log=Path("console.log"))
+
+        wish = machines.MACHINES["zynq"].wish
+        report = mock.Mock(ended=True, cmdline=wish)
+        with ExitStack() as stack:
+            for name, value in (
+                    ("qemu.device_tree", lambda *a: Path("dtb")),
+                    ("qemu.run", run),
+                    ("attachment.area", lambda blob, node: area),
+                    ("judge.parse", lambda console: report),
+                    ("judge.health", lambda *a: Case("s", "healthy")),
+                    ("judge.moved", lambda *a: (Case("s", "transfers"), "")),
+                    ("judge.placed", lambda suite, report, expected, device,
+                     need_rule: (Case("s", "placement"), []))):
+                stack.enter_context(mock.patch(f"lab.boot.{name}", value))
+            prepared = Prepared("7.3.4", Path("t"), Path("b"), Path("i"),
+                                False)
+            outcome = boot.execute(
+                machines.MACHINES["zynq"], prepared, Path("f"), Options(),
+                Output(Options()), **given)
+        placement = next(case for case in outcome.cases
+                         if case.name == "placement")
+        return seen["append"], placement.status
+
+    def test_without_overlay_the_wish_is_asked_for(self):
+        append, status = self.execute(None)
+        self.assertIn(machines.MACHINES["zynq"].wish, append)
+
+    def test_area_of_overlay(self):
+        append, status = self.execute(AREA, overlay=Path("x.dtso"))
+        self.assertNotIn("cma", append)
+        self.assertEqual(status, "passed")
+
+    def test_overlay_that_gives_no_area_fails(self):
+        append, status = self.execute(None, overlay=Path("x.dtso"))
+        self.assertNotIn("cma", append)
+        self.assertEqual(status, "failed")
+
+    def test_overlay_with_parameters_is_about_something_else(self):
+        append, status = self.execute(None, overlay=Path("x.dtso"), wish="")
+        self.assertEqual(status, "passed")
+
+
+class Lines(unittest.TestCase):
+    """What the kernel said about a wish that came to nothing."""
+
+    def test_shown(self):
+        for line in (
+                "cma: vpu: 8M@1M refused: overlaps the kernel image",
+                "dma-pl330 f8003000.dma-controller: memory-region /r/a@2000000 "
+                "was not set up at boot",
+                "OF: reserved mem: Reserved memory: unsupported node format, "
+                "ignoring"):
+            self.assertRegex(line, boot.REFUSAL)
+        self.assertRegex('Unknown kernel command line parameters "cma_mpa=x"',
+                         boot.UNKNOWN)
+        self.assertNotRegex("cma: Reserved 16 MiB at 0x1f000000", boot.REFUSAL)
+
+
+if __name__ == "__main__":
+    unittest.main()
