@@ -21,6 +21,8 @@ REBIND_SECONDS = 0.5
 MAX_REBINDS = 100_000
 # Without this the kernel drops records that user space writes too fast.
 REPORTING = "printk.devkmsg=on guest.dump"
+# What the kernel says about a wish that came to nothing, and about one that it
+# did not understand.
 REFUSAL = re.compile(r"\bcma: .*\brefused\b|\bmemory-region\b|"
                      r"\bReserved memory: .*(?:unsupported|failed|refused)")
 UNKNOWN = re.compile(r"\bUnknown kernel command line parameters\b")
@@ -235,12 +237,9 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
         output.info(line)
     code = results.exit
     for line in outcome.report.kernel:
-        if UNKNOWN.search(line):
+        if UNKNOWN.search(line) or (code != Exit.PASS
+                                    and REFUSAL.search(line)):
             output.info(f"the kernel said: {line}")
-    if code != Exit.PASS:
-        for line in outcome.report.kernel:
-            if REFUSAL.search(line):
-                output.info(f"the kernel said: {line}")
     what = f"boot: {machine.name}, Linux {prepared.version}" \
         + (" stock" if args.stock else "")
     if code == Exit.PASS:

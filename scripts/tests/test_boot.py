@@ -51,6 +51,7 @@ class Overlay(unittest.TestCase):
     def test_without_overlay_the_wish_is_asked_for(self):
         append, status = self.execute(None)
         self.assertIn(machines.MACHINES["zynq"].wish, append)
+        self.assertEqual(status, "passed")
 
     def test_area_of_overlay(self):
         append, status = self.execute(AREA, overlay=Path("x.dtso"))
