@@ -21,11 +21,10 @@ REBIND_SECONDS = 0.5
 MAX_REBINDS = 100_000
 # Without this the kernel drops records that user space writes too fast.
 REPORTING = "printk.devkmsg=on guest.dump"
-# What the kernel says about a wish that came to nothing, and about one that it
-# did not understand.
-REFUSAL = re.compile(r"\bcma: .*\brefused\b|\bmemory-region\b|"
-                     r"\bReserved memory: .*(?:unsupported|failed|refused)")
-UNKNOWN = re.compile(r"\bUnknown kernel command line parameters\b")
+# What the kernel says about what became of a wish.
+TELLING = re.compile(r"\bcma: .*\brefused\b|\bmemory-region\b|"
+                     r"\bReserved memory: .*(?:unsupported|failed|refused)|"
+                     r"\bUnknown kernel command line parameters\b")
 
 
 @dataclass
@@ -237,8 +236,7 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
         output.info(line)
     code = results.exit
     for line in outcome.report.kernel:
-        if UNKNOWN.search(line) or (code != Exit.PASS
-                                    and REFUSAL.search(line)):
+        if TELLING.search(line):
             output.info(f"the kernel said: {line}")
     what = f"boot: {machine.name}, Linux {prepared.version}" \
         + (" stock" if args.stock else "")
