@@ -71,7 +71,8 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     output.set_steps(4 if own else 4 + len(names))
     with output.step("packages"):
         packages.require(options, output, "fetch",
-                         *(() if own else ("build",)))
+                         *(() if own else
+                           ("build", *(set(names) & {"arm64"}))))
     with output.step("fetch"):
         version = source.ensure(options, output).version
     with output.step("apply"):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import (build, evidence, judge, machines, nodes, process, qemu, ranges,
-               rows)
+               rows, wish)
 from .errors import Exit, LabError
 from .evidence import Report, Unreadable
 from .prepare import Prepared
@@ -135,6 +135,7 @@ def check_memory(row: Row, expected: Expected, report: Report,
     """The areas, the totals, and that the memory can be used."""
     try:
         _check_areas(expected, report, case)
+        _check_resources(row, expected, report, case)
     except Unreadable as error:
         case.fail(str(error))
     memory = report.meminfo("MemTotal")
@@ -271,6 +272,22 @@ def _check_areas(expected: Expected, report: Report, case: Case) -> None:
     listed = sum(area.size for area in found.values())
     if total != listed:
         case.fail(f"CmaTotal is {total}, the areas add up to {listed}")
+
+
+def _check_resources(row: Row, expected: Expected, report: Report,
+                     case: Case) -> None:
+    """/proc/iomem has what was asked for by name, as it is."""
+    areas = report.areas
+    wanted = set(expected.areas) | set(expected.floating)
+    for label in sorted(set(wish.parse(row.cmdline).areas) & wanted
+                        & set(areas) - set(report.resources)):
+        # A label that is refused because a node has that name
+        if not any(node.name == label for node in row.nodes):
+            case.fail(f"area {label} is not in /proc/iomem")
+    for label, resource in report.resources.items():
+        if areas.get(label) != resource:
+            case.fail(f"/proc/iomem has {label} at {resource}, it is "
+                      f"{areas.get(label, 'not there')}")
 
 
 def _check_size(label: str, size: int, found: dict[str, Range],

@@ -20,8 +20,8 @@ from .output import Output, short
 
 STATE = ".cma-build.json"
 LINK = "tree"
-# Of arm64 only the device trees are built, which the host's compiler can do.
-CROSS_COMPILE = {"arm": "arm-linux-gnueabihf-", "x86_64": "", "arm64": ""}
+CROSS_COMPILE = {"arm": "arm-linux-gnueabihf-", "arm64": "aarch64-linux-gnu-",
+                 "x86_64": ""}
 NEEDED_MIB = 700
 TARGETS = ("zImage", "dtbs")
 ERROR = re.compile(r"(?<!\w)(?:fatal )?error: |undefined reference|"
@@ -133,38 +133,48 @@ def tree_id(source_tree: Path) -> str | None:
     return git.ask(source_tree, "rev-parse", "HEAD^{tree}").strip()
 
 
-def config_digest(files: list[Path]) -> str:
+def config_digest(files: list[Path], arch: str = "arm") -> str:
     """sha256 over the fragments, what kbuild is told, and the compiler."""
     digest = hashlib.sha256()
     for path in files:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     kept = {name: value for name, value in environment().items()
             if not name.startswith("CCACHE")}
-    compiler = process.run([CROSS_COMPILE["arm"] + "gcc", "--version"],
+    compiler = process.run([CROSS_COMPILE[arch] + "gcc", "--version"],
                            capture=True, query=True).stdout
-    digest.update(json.dumps([kept, variables(), compiler]).encode())
+    digest.update(json.dumps([kept, variables(arch), compiler]).encode())
     return digest.hexdigest()
 
 
 def ensure(options: Options, output: Output, source_tree: Path,
            config: str = "default", extra_fragments: tuple[str, ...] = (),
            targets: tuple[str, ...] = TARGETS) -> Path:
-    """Build @targets of a configuration; returns the build folder.
+    """Build @targets of a configuration for ARM; returns the build folder."""
+    packages.require(options, output, "build")
+    name = config + ("-stock" if source_tree == paths.STOCK_TREE else "")
+    return ensure_files(options, output, source_tree, name,
+                        kconfig.fragments(config, extra_fragments), targets)
+
+
+def ensure_files(options: Options, output: Output, source_tree: Path,
+                 name: str, files: list[Path], targets: tuple[str, ...], *,
+                 arch: str = "arm", asserted: list[Path] | None = None,
+                 extra: list[str] | None = None) -> Path:
+    """Build @targets from the fragments @files in out/build/@name.
 
     Does not even call make if the tree is clean and neither it nor the
-    configuration changed since the last success.
+    configuration changed since the last success. @asserted is that of
+    configure(), @extra more variables for make.
     """
-    packages.require(options, output, "build")
-    files = kconfig.fragments(config, extra_fragments)
-    name = config + ("-stock" if source_tree == paths.STOCK_TREE else "")
     folder = paths.BUILD(name)
     log = folder / "build.log"
     if options.dry_run:
-        _dry_run(source_tree, folder, files, targets)
+        _dry_run(source_tree, folder, files, targets, arch)
         return folder
     with paths.lock(f"build-{name}"):
         now = {"tree": tree_id(source_tree), "path": str(source_tree),
-               "config": config_digest(files), "targets": sorted(targets)}
+               "config": config_digest(files, arch),
+               "targets": sorted([*targets, *(extra or [])])}
         try:
             before = json.loads((folder / STATE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -175,8 +185,9 @@ def ensure(options: Options, output: Output, source_tree: Path,
         prepare_folder(folder, source_tree)
         (folder / STATE).unlink(missing_ok=True)
         log.unlink(missing_ok=True)
-        configure(source_tree, folder, files, log, output)
-        make(source_tree, folder, list(targets), log, output)
+        configure(source_tree, folder, files, log, output, arch, asserted)
+        make(source_tree, folder, list(targets), log, output, arch=arch,
+             extra=extra)
         if now["tree"] is None:
             output.note("the tree has uncommitted changes")
         else:
@@ -186,14 +197,14 @@ def ensure(options: Options, output: Output, source_tree: Path,
 
 
 def _dry_run(source_tree: Path, folder: Path, files: list[Path],
-             targets: tuple[str, ...]) -> None:
+             targets: tuple[str, ...], arch: str) -> None:
     process.run([f"{LINK}/scripts/kconfig/merge_config.sh", "-m", "-Q", "-O",
                  ".", *map(str, files)], cwd=folder,
                 env={"KCONFIG_CONFIG": ".config.merged"})
     for words in ([f"KCONFIG_ALLCONFIG={folder / '.config.merged'}",
                    "allnoconfig"], list(targets)):
         process.run(["make", "-C", str(source_tree), f"O={folder}",
-                     f"-j{jobs()}", *variables(), *words], env=environment())
+                     f"-j{jobs()}", *variables(arch), *words], env=environment())
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -31,6 +31,8 @@ _REBIND = re.compile(r"summary (?P<device>\S+) (?P<rounds>\d+) of "
                      r"then (?P<after>-?\d+) pages")
 _HELD = re.compile(r"area (\S+) held (-?\d+)")
 _AREA = re.compile(r"(\S+) base_pfn (\d+) pages (\d+)")
+# "CMA %s" of dma_contiguous_iomem_init() in kernel/dma/contiguous.c
+_RESOURCE = re.compile(r"\s*([0-9a-f]+)-([0-9a-f]+) : CMA (\S+)")
 _FILL = re.compile(r"available (\d+) KiB, filled (\d+) KiB, ")
 _VERIFIED = re.compile(r"wrong pages (\d+)")
 _TAKEN = re.compile(r"(\S+) pages (\d+) used (\d+) taken (\d+)")
@@ -200,6 +202,14 @@ class Report:
                 raise Unreadable(f"not a CMA area: {line!r}")
             areas[match[1]] = Range(int(match[2]) << 12, int(match[3]) << 12)
         return areas
+
+    @property
+    def resources(self) -> dict[str, Range]:
+        """The CMA areas that /proc/iomem shows, by name."""
+        found = filter(None, map(_RESOURCE.fullmatch,
+                                 self.sections.get("iomem", [])))
+        return {match[3]: Range(int(match[1], 16), int(match[2], 16) + 1
+                                - int(match[1], 16)) for match in found}
 
     @property
     def sysfs_areas(self) -> set[str]:

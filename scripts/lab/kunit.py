@@ -17,9 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import machines, paths, prepare, process, qemu, splats, toml
+from . import (generic, machines, nodes, paths, prepare, process, qemu,
+               splats, toml)
 from .errors import Exit, LabError
+from .generic import Platform
 from .machines import Machine
+from .nodes import Node
 from .options import Options
 from .output import Output
 from .report import FAILED, PASSED, SKIPPED, Case, Results
@@ -27,24 +30,33 @@ from .report import FAILED, PASSED, SKIPPED, Case, Results
 SUITES = paths.REPO / "kunit" / "suites.toml"
 QEMU_CONFIGS = paths.REPO / "kunit" / "qemu_configs"
 TIMEOUT = 120.0
-_KEYS = {"name", "filter", "suites", "machines", "cmdline", "allowed"}
+_KEYS = {"name", "filter", "suites", "machines", "arches", "cmdline",
+         "nodes", "allowed", "covers"}
 _STATUS = {"PASS": PASSED, "SKIP": SKIPPED, "FAIL": FAILED, "ERROR": FAILED}
 
 
 @dataclass(frozen=True)
 class Run:
-    """One boot of kunit.py on one machine."""
+    """One boot of kunit.py on one machine, or on another architecture.
+
+    @covers    globs for the files that the suites are about
+    """
 
     name: str
     filter: str
-    machine: Machine
+    machine: Machine | Platform
     suites: tuple[str, ...] = ()
     cmdline: str = ""
     allowed: tuple[str, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    covers: tuple[str, ...] = ()
 
 
-def load(path: Path = SUITES) -> list[Run]:
-    """The runs of suites.toml; raises LabError(USAGE) that names the run."""
+def load(path: Path = SUITES, arches: bool = False) -> list[Run]:
+    """The runs of suites.toml; raises LabError(USAGE) that names the run.
+
+    Those on the machines, or with @arches those on other architectures.
+    """
     document = toml.read(path)
     entries = document.get("run")
     if set(document) != {"run"} or not isinstance(entries, list):
@@ -57,7 +69,8 @@ def load(path: Path = SUITES) -> list[Run]:
         except (ValueError, re.error) as error:
             raise LabError(Exit.USAGE, f"{path.name}: run "
                            f"{entry.get('name', number)!r}: {error}") from None
-    return runs
+    return [run for run in runs
+            if isinstance(run.machine, Platform) == arches]
 
 
 def _runs(entry: dict[str, Any]) -> list[Run]:
@@ -67,7 +80,7 @@ def _runs(entry: dict[str, Any]) -> list[Run]:
     for key in ("name", "filter"):
         if not isinstance(entry.get(key), str) or not entry[key]:
             raise ValueError(f"{key} must be a string")
-    for key in ("suites", "machines", "allowed"):
+    for key in ("suites", "machines", "arches", "allowed", "covers"):
         value = entry.get(key, [])
         if not isinstance(value, list) or \
                 not all(isinstance(item, str) for item in value):
@@ -77,18 +90,45 @@ def _runs(entry: dict[str, Any]) -> list[Run]:
     for pattern in entry.get("allowed", []):
         re.compile(pattern)
     runs = []
+    places: list[Machine | Platform] = []
     for name in entry.get("machines", sorted(machines.DEFAULT)):
         if name not in machines.DEFAULT:
             raise ValueError(f"no machine {name!r}")
+        places.append(machines.MACHINES[name])
+    for name in entry.get("arches", []):
+        if name not in generic.PLATFORMS:
+            raise ValueError(f"no architecture {name!r}")
+        places.append(generic.PLATFORMS[name])
+    for place in places:
         cmdline = entry.get("cmdline", "")
         if isinstance(cmdline, dict):
-            cmdline = cmdline.get(name, "")
+            cmdline = cmdline.get(place.name, "")
         if not isinstance(cmdline, str):
             raise ValueError("cmdline must be a string or a table of them")
-        runs.append(Run(entry["name"], entry["filter"],
-                        machines.MACHINES[name], tuple(entry["suites"]),
-                        cmdline, tuple(entry.get("allowed", []))))
+        runs.append(Run(entry["name"], entry["filter"], place,
+                        tuple(entry["suites"]), cmdline,
+                        tuple(entry.get("allowed", [])),
+                        _nodes(entry, place),
+                        tuple(entry.get("covers", []))))
     return runs
+
+
+def _nodes(entry: dict[str, Any],
+           place: Machine | Platform) -> tuple[Node, ...]:
+    tables = entry.get("nodes", {})
+    if not isinstance(tables, dict) or \
+            not all(isinstance(table, list) and
+                    all(isinstance(text, str) for text in table)
+                    for table in tables.values()):
+        raise ValueError("nodes must be a table of lists of strings")
+    for name in tables:
+        if name not in machines.DEFAULT:
+            raise ValueError(f"nodes: no machine {name!r}")
+    if not isinstance(place, Machine):
+        return ()
+    made = tuple(nodes.parse(text) for text in tables.get(place.name, []))
+    nodes.overlay(made, place.cells)
+    return made
 
 
 def selected(runs: list[Run], names: list[str], pattern: str | None,
@@ -101,7 +141,8 @@ def selected(runs: list[Run], names: list[str], pattern: str | None,
     added = " ".join(extra)
     if pattern is None:
         return [Run(run.name, run.filter, run.machine, run.suites,
-                    f"{run.cmdline} {added}".strip(), run.allowed)
+                    f"{run.cmdline} {added}".strip(), run.allowed, run.nodes,
+                    run.covers)
                 for run in runs]
     glob = pattern.split(".")[0]
     result = []
@@ -111,23 +152,29 @@ def selected(runs: list[Run], names: list[str], pattern: str | None,
                         for suite in run.suites)]
         cmdlines = dict.fromkeys(run.cmdline for run in near)
         result.append(Run(
-            "filter", pattern, machines.MACHINES[name],
+            "filter", pattern, place(name),
             tuple(suite for run in near for suite in run.suites
                   if fnmatch.fnmatchcase(suite, glob)
                   and "." not in pattern),
             " ".join([*cmdlines, added]).strip(),
-            tuple(text for run in near for text in run.allowed)))
+            tuple(text for run in near for text in run.allowed),
+            tuple(dict.fromkeys(node for run in near for node in run.nodes))))
     return result
 
 
-def command(run: Run, prepared: prepare.Prepared, folder: Path, dtb: Path,
-            timeout: float) -> list[str]:
+def place(name: str) -> Machine | Platform:
+    """The machine or the architecture of that name."""
+    return machines.MACHINES.get(name) or generic.PLATFORMS[name]
+
+
+def command(run: Run, prepared: prepare.Prepared, folder: Path,
+            dtb: Path | None, timeout: float) -> list[str]:
     """The kunit.py command for @run."""
     words = [sys.executable, "-B",
              str(prepared.tree / "tools" / "testing" / "kunit" / "kunit.py"),
              "exec", f"--build_dir={folder}",
              f"--qemu_config={QEMU_CONFIGS / run.machine.name}.py",
-             f"--qemu_args=-dtb {shlex.quote(str(dtb))}",
+             *([f"--qemu_args=-dtb {shlex.quote(str(dtb))}"] if dtb else []),
              f"--timeout={timeout:.0f}",
              f"--json={folder / 'kunit.json'}"]
     words += [f"--kernel_args={word}" for word in run.cmdline.split()]
@@ -189,9 +236,13 @@ def judge(run: Run, status: int, console: list[str], printed: str,
 
 
 def _skip_reason(name: str, console: list[str]) -> str:
-    last = name.split(" / ")[-1]
+    """Why a case was skipped; rows of other cases may have the same name."""
+    first, last = name.split(" / ")[0], name.split(" / ")[-1]
+    begin = re.compile(r"# Subtest: " + re.escape(first) + "$")
     pattern = re.compile(r"ok \d+ " + re.escape(last) + r" # SKIP (.*)")
-    for line in console:
+    start = next((number for number, line in enumerate(console)
+                  if begin.search(line.rstrip())), 0)
+    for line in console[start:]:
         match = pattern.search(line)
         if match:
             return match[1].strip()
@@ -214,6 +265,19 @@ def _failure_reason(name: str, console: list[str]) -> str:
     return "failed without an expectation in the log"
 
 
+def device_tree(run: Run, prepared: prepare.Prepared, folder: Path
+                ) -> Path | None:
+    """The blob for @run, with its nodes; None where there is none."""
+    if not isinstance(run.machine, Machine):
+        return None
+    overlay = None
+    if run.nodes:
+        overlay = folder / "nodes.dtso"
+        overlay.write_text(nodes.overlay(run.nodes, run.machine.cells))
+    return qemu.device_tree(run.machine, prepared.build, folder,
+                            run.machine.memory, False, overlay)
+
+
 def execute(run: Run, prepared: prepare.Prepared, folder: Path,
             options: Options, timeout: float = TIMEOUT) -> list[Case]:
     """Run kunit.py once; its files go into a folder of their own."""
@@ -221,11 +285,12 @@ def execute(run: Run, prepared: prepare.Prepared, folder: Path,
     own.mkdir(parents=True)
     (own / ".kunitconfig").write_text("")
     (own / "arch").symlink_to(prepared.build / "arch")
-    dtb = qemu.device_tree(run.machine, prepared.build, own,
-                           run.machine.memory, False, None)
+    dtb = device_tree(run, prepared, own)
     words = command(run, prepared, own, dtb, timeout)
     (own / "cmdline").write_text(shlex.join(words) + "\n")
-    result, seconds = _timed(words, own, timeout)
+    result, seconds = _timed(words, own, timeout,
+                             generic.emulator(run.machine, own)
+                             if isinstance(run.machine, Platform) else {})
     if options.dry_run:
         return []
     log = own / "console.log"
@@ -241,9 +306,10 @@ def execute(run: Run, prepared: prepare.Prepared, folder: Path,
                  log if log.exists() else own / "kunit.log", seconds)
 
 
-def _timed(words: list[str], own: Path, timeout: float):
+def _timed(words: list[str], own: Path, timeout: float, env: dict[str, str]):
     begin = time.monotonic()
-    result = process.run(words, log=own / "kunit.log", timeout=timeout + 30)
+    result = process.run(words, log=own / "kunit.log", timeout=timeout + 30,
+                         env=env)
     return result, time.monotonic() - begin
 
 
@@ -265,6 +331,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `kunit`."""
     parser.add_argument("--machine", action="append", metavar="NAME",
                         help="zynq or virt (default: both)")
+    parser.add_argument("--arch", metavar="NAME",
+                        help=f"{' or '.join(generic.PLATFORMS)}: the suites "
+                             "of generic code on that architecture instead")
     parser.add_argument("--config", default="default", metavar="NAME",
                         help="a fragment of kernel-config/ on top of base")
     parser.add_argument("--filter", metavar="GLOB",
@@ -279,13 +348,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="the kernel without the series, with --filter")
 
 
-def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
-    """Prepare, run each boot, judge; see the module's docstring."""
+def _names(args: argparse.Namespace) -> list[str]:
+    """Where to run; raises LabError(USAGE)."""
+    if args.arch:
+        for option, given in (("--machine", args.machine),
+                              ("--config", args.config != "default"),
+                              ("--stock", args.stock)):
+            if given:
+                raise LabError(Exit.USAGE, f"--arch and {option} exclude each "
+                                           "other: there is one kernel for it")
+        return [generic.find(args.arch).name]
     names = list(dict.fromkeys(args.machine or sorted(machines.DEFAULT)))
     for name in names:
         if machines.find(name).config:
             raise LabError(Exit.USAGE, f"--machine {name}: kunit runs on "
                            + ", ".join(machines.DEFAULT))
+    return names
+
+
+def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
+    """Prepare, run each boot, judge; see the module's docstring."""
+    names = _names(args)
     if args.timeout is not None and not 1 <= args.timeout <= 86400:
         raise LabError(Exit.USAGE, f"--timeout {args.timeout}: 1 to 86400 "
                                    "seconds are possible")
@@ -301,10 +384,14 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
         raise LabError(Exit.USAGE, "--stock needs --filter: the suites of "
                        "the series are not in that kernel")
     prepare.check_config(args.config)
-    runs = selected(load(), names, args.filter, args.kernel_args)
+    runs = selected(load(arches=bool(args.arch)), names, args.filter, args.kernel_args)
 
-    output.set_steps(prepare.STEPS + len(runs))
-    prepared = prepare.kernel(options, output, args.config, args.stock)
+    if args.arch:
+        output.set_steps(generic.STEPS + len(runs))
+        prepared = generic.kernel(options, output, generic.find(args.arch))
+    else:
+        output.set_steps(prepare.STEPS + len(runs))
+        prepared = prepare.kernel(options, output, args.config, args.stock)
     folder = paths.run_folder("kunit")
     results = Results()
     for run in runs:

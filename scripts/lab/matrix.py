@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import (boot_table, matrix_document, matrix_picture, outcome, paths,
-               prepare, process, qemu, rows)
+               prepare, qemu, rows)
 from .boot_table import Booted, Kernels
 from .errors import Exit, LabError
 from .options import Options
@@ -102,13 +102,6 @@ def _kernels(options: Options, output: Output, chosen: list[Row],
             for stock in both}
 
 
-def _program_version() -> str:
-    text = process.run([qemu.PROGRAM, "--version"], capture=True,
-                       query=True).stdout
-    return text.splitlines()[0].removeprefix("QEMU emulator version ") \
-        if text else "unknown"
-
-
 def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     """Build what is needed, boot, judge, and write the documents."""
     table = rows.load()
@@ -137,7 +130,7 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
                             on_done)
 
     results = Results(judge.cases[args.stock])
-    document = {"version": version, "qemu": _program_version(),
+    document = {"version": version, "qemu": qemu.program_version(),
                 "outcomes": [_entry(result) for result in judge.results],
                 "stock_cases": [{"name": case.name, "message": case.message}
                                 for case in judge.cases[True]]}
@@ -189,11 +182,5 @@ def _write(results: list[Result], facts: dict, output: Output) -> None:
             (DOCUMENT, matrix_document.render(results, facts["version"],
                                               facts["qemu"], PICTURE.name)),
             (PICTURE, matrix_picture.render(results, facts["version"]))):
-        _replace(path, text)
+        paths.replace(path, text)
         output.info(f"wrote {short(path)}")
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

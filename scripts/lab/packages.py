@@ -85,6 +85,25 @@ GROUPS: dict[str, tuple[Tool, ...]] = {
         Tool("device-tree-compiler", "fdtoverlay",
              ("fdtoverlay", "--version")),
     ),
+    "arm64": (
+        Tool("gcc-aarch64-linux-gnu", "aarch64-linux-gnu-gcc",
+             ("aarch64-linux-gnu-gcc", "-dumpfullversion"), (8, 1),
+             "Linux 7.3"),
+        Tool("qemu-system-arm", "qemu-system-aarch64",
+             ("qemu-system-aarch64", "--version"), (7, 2),
+             "oldest one tested"),
+    ),
+    "x86_64": (
+        Tool("libelf-dev", "/usr/include/libelf.h"),
+        Tool("qemu-system-x86", "qemu-system-x86_64",
+             ("qemu-system-x86_64", "--version"), (7, 2),
+             "oldest one tested"),
+    ),
+    "coverage": (
+        Tool("gcc-arm-linux-gnueabihf", CROSS + "gcov",
+             (CROSS + "gcov", "--version")),
+        Tool("lcov", "genhtml", ("genhtml", "--version")),
+    ),
     "check": (
         # checkpatch runs the system's python3 for these three
         Tool("codespell", "/usr/bin/codespell", ("codespell", "--version")),

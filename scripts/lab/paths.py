@@ -62,6 +62,13 @@ def need_space(folder: Path, mebibytes: int, purpose: str) -> None:
                        f"{free} MiB are free")
 
 
+def replace(path: Path, text: str) -> None:
+    """Write @text to @path; nobody ever sees half of it."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
 @contextmanager
 def lock(name: str) -> Iterator[None]:
     """Hold out/.lock-@name: one process at a time changes that part."""

@@ -64,6 +64,14 @@ class Console:
     early: bool = False
 
 
+def program_version(program: str = PROGRAM) -> str:
+    """The version that QEMU prints, with that of its package."""
+    text = process.run([program, "--version"], capture=True,
+                       query=True).stdout
+    return text.splitlines()[0].removeprefix("QEMU emulator version ") \
+        if text else "unknown"
+
+
 def append(machine: Machine, *parts: str) -> str:
     """The kernel command line: what the machine needs, then @parts."""
     return " ".join(part for part in (machine.cmdline, *parts) if part)

@@ -65,6 +65,7 @@ class Guest:
     lost: int = 0
     free_before: int | None = None
     sysfs: tuple[str, ...] | None = None
+    iomem: tuple | None = None
     untaken: tuple[str, ...] = ()
     more: tuple[str, ...] = field(default=())
 
@@ -99,6 +100,11 @@ class Guest:
         shown = [name for name, _, _ in self.areas] \
             if self.sysfs is None else self.sysfs
         lines += [f"[ 1.0] guest: sysfs: area {name}" for name in shown]
+        listed = [area for area in self.areas if area[0] != "reserved"] \
+            if self.iomem is None else self.iomem
+        lines += [f"[ 1.0] guest: iomem:   {base:08x}-"
+                  f"{base + (size << 20) - 1:08x} : CMA {name}"
+                  for name, base, size in listed]
         if self.end:
             lines.append("[ 1.0] guest: end: pass, 0 failures")
         return lines

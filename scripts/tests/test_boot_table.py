@@ -56,6 +56,12 @@ class Check(unittest.TestCase):
     def test_area_is_not_in_sysfs(self):
         self.fails("area good is not in sysfs", sysfs=("reserved",))
 
+    def test_area_is_not_in_iomem(self):
+        self.fails("area good is not in /proc/iomem", iomem=())
+
+    def test_area_is_longer_in_iomem(self):
+        self.fails("/proc/iomem has good", iomem=(("good", 0x44000000, 9),))
+
     def test_memory_was_lost(self):
         self.fails("MemTotal", total=TOTAL - (8 << 20))
 

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What is added to kunit.py: splats, nothing matched, a lost guest."""
 
+import argparse
+import subprocess
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
-from lab import kunit, machines
+from lab import build, generic, kunit, machines, packages
 from lab.errors import Exit, LabError
+from lab.prepare import Prepared
 
 RUN = kunit.Run("r", "suite*", machines.MACHINES["virt"], ("suite",))
 END = ["[    1.0] reboot: Restarting system"]
@@ -50,6 +54,17 @@ class Judge(unittest.TestCase):
                      json=document("SKIP"))[0]
         self.assertEqual((case.status, case.message), ("skipped", "no area"))
 
+    def test_skip_of_a_row_that_other_cases_have_too(self):
+        console = ["        # Subtest: other",
+                   "        ok 1 row 1 # SKIP other reason",
+                   "        # Subtest: params",
+                   "        ok 1 row 1 # SKIP no area"]
+        json = document()
+        json["sub_groups"][0]["sub_groups"][0]["test_cases"][0]["status"] = \
+            "SKIP"
+        case = judge([*console, *END], json=json)[1]
+        self.assertEqual((case.status, case.message), ("skipped", "no area"))
+
     def around(self, **kwargs):
         case = judge(**kwargs)[-1]
         self.assertEqual(case.status, "failed")
@@ -91,11 +106,11 @@ class Judge(unittest.TestCase):
 
 
 class Load(unittest.TestCase):
-    def load(self, text):
+    def load(self, text, **words):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "suites.toml"
             path.write_text(text)
-            return kunit.load(path)
+            return kunit.load(path, **words)
 
     def test_the_real_one(self):
         self.assertTrue(kunit.load())
@@ -106,6 +121,64 @@ class Load(unittest.TestCase):
         self.assertEqual({run.machine.name: run.cmdline for run in runs},
                          {"zynq": "a", "virt": ""})
 
+    def test_nodes_per_machine(self):
+        runs = self.load('[[run]]\nname = "r"\nfilter = "s"\nsuites = ["s"]\n'
+                         'nodes = { virt = ["p 64K@0x4a000000 no-map"] }\n')
+        self.assertEqual(
+            {run.machine.name: [node.full_name for node in run.nodes]
+             for run in runs}, {"zynq": [], "virt": ["p@4a000000"]})
+        run, = kunit.selected(runs, ["virt"], "s", [])
+        self.assertEqual(run.nodes[0].words, ("no-map",))
+
+    def test_other_architectures_are_apart(self):
+        text = '[[run]]\nname = "r"\nfilter = "s"\nsuites = ["s"]\n' \
+               'arches = ["arm64"]\ncmdline = { arm64 = "a", virt = "b" }\n'
+        self.assertEqual({run.machine.name for run in self.load(text)},
+                         {"zynq", "virt"})
+        run, = self.load(text, arches=True)
+        self.assertEqual((run.machine.name, run.cmdline), ("arm64", "a"))
+        words = kunit.command(run, Prepared("7.3.4", Path("t"), Path("b"),
+                                            Path("i"), False),
+                              Path("f"), None, 9)
+        self.assertTrue(any(word.endswith("qemu_configs/arm64.py")
+                            for word in words))
+        self.assertFalse(any("-dtb" in word for word in words))
+
+    def test_arch_excludes_what_is_for_the_machines(self):
+        def names(**given):
+            return kunit._names(argparse.Namespace(
+                **{"arch": "arm64", "machine": None, "config": "default",
+                   "stock": False, **given}))
+        self.assertEqual(names(), ["arm64"])
+        self.assertEqual(names(arch=None), ["virt", "zynq"])
+        for given in ({"machine": ["virt"]}, {"config": "debug"},
+                      {"stock": True}, {"arch": "mips"}):
+            with self.assertRaises(LabError) as caught:
+                names(**given)
+            self.assertEqual(caught.exception.exit, Exit.USAGE)
+
+    def test_emulated_on_any_host(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            real = folder / "qemu-system-x86_64"
+            real.write_text('#!/bin/sh\necho "$@"\n')
+            real.chmod(0o755)
+            with mock.patch("lab.generic.shutil.which",
+                            return_value=str(real)):
+                env = generic.emulator(generic.PLATFORMS["x86_64"], folder)
+            found = subprocess.run(
+                ["qemu-system-x86_64", "-accel", "kvm", "-accel", "tcg",
+                 "-append", "a b"], env=env, capture_output=True, text=True)
+        self.assertEqual(found.stdout, "-accel tcg -accel tcg -append a b\n")
+
+    def test_each_architecture_has_its_files(self):
+        for platform in generic.PLATFORMS.values():
+            for path in [*generic.fragments(platform),
+                         kunit.QEMU_CONFIGS / f"{platform.name}.py"]:
+                self.assertTrue(path.is_file(), path)
+            self.assertIn(platform.packages, packages.GROUPS)
+            self.assertIn(platform.name, build.CROSS_COMPILE)
+
     def test_bad(self):
         for text in ("x = 1", "[[run]]\nname = 'r'\n",
                      "[[run]]\nname = 'r'\nfilter = 's'\n",
@@ -113,7 +186,15 @@ class Load(unittest.TestCase):
                      "[[run]]\nname='r'\nfilter='s'\nsuites=['s']\n"
                      "machines=['pc']\n",
                      "[[run]]\nname='r'\nfilter='s'\nsuites=['s']\n"
-                     "allowed=['(']\n"):
+                     "arches=['mips']\n",
+                     "[[run]]\nname='r'\nfilter='s'\nsuites=['s']\n"
+                     "allowed=['(']\n",
+                     "[[run]]\nname='r'\nfilter='s'\nsuites=['s']\n"
+                     "nodes=['p 64K no-map']\n",
+                     "[[run]]\nname='r'\nfilter='s'\nsuites=['s']\n"
+                     "nodes={ pc=['p 64K no-map'] }\n",
+                     "[[run]]\nname='r'\nfilter='s'\nsuites=['s']\n"
+                     "nodes={ virt=['p'] }\n"):
             with self.assertRaises(LabError, msg=text) as caught:
                 self.load(text)
             self.assertEqual(caught.exception.exit, Exit.USAGE)

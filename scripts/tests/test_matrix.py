@@ -166,7 +166,7 @@ class Verb(unittest.TestCase):
                     ("boot_table.boot_all", self.boot_all),
                     ("paths.run_folder", lambda verb: self.folder),
                     ("_kernels", lambda *args: kernels),
-                    ("_program_version", lambda: "7.2.22"),
+                    ("qemu.program_version", lambda: "7.2.22"),
                     ("DOCUMENT", self.folder / "matrix.md"),
                     ("PICTURE", self.folder / "matrix.svg")):
                 stack.enter_context(mock.patch(f"lab.matrix.{name}", value))
