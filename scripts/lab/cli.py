@@ -29,6 +29,7 @@ VERBS = {
     "matrix": ("matrix", "boot good and bad areas, stock beside patched"),
     "audit": ("audit", "which devices of the device trees would newly get "
                        "an area"),
+    "mutate": ("mutate", "do the tests see deliberate mistakes?"),
     "refresh": ("series", "export the series from the tree to patches/"),
     "check": ("check", "checkpatch, sparse, W=1, every patch builds"),
 }
