@@ -41,6 +41,7 @@
 #define SETTLE_MS	3000	/* for work that a driver left to a kthread */
 #define SETTLE_STEP_MS	50
 #define REBIND_BROKEN	5	/* bad rounds until the rest is not tried */
+#define GCOV_CHUNK	400	/* bytes in a record */
 #define CMA_FREE_SLACK	64	/* pages at most: see cma_free_slack() */
 
 static int kmsg = -1;
@@ -966,6 +967,46 @@ static void prompt(void)
 	}
 }
 
+/* What a file of gcov has, as hexadecimal digits: "file PATH", "data 6164…". */
+static void say_gcov_file(const char *path)
+{
+	static const char digits[] = "0123456789abcdef";
+	unsigned char data[GCOV_CHUNK];
+	char text[2 * sizeof(data) + 1];
+	ssize_t len;
+	int fd = open(path, O_RDONLY);
+
+	if (fd < 0) {
+		fail("gcov", path);
+		return;
+	}
+	say("gcov", "file %s", path);
+	while ((len = read(fd, data, sizeof(data))) > 0) {
+		for (ssize_t i = 0; i < len; i++) {
+			text[2 * i] = digits[data[i] >> 4];
+			text[2 * i + 1] = digits[data[i] & 15];
+		}
+		text[2 * len] = '\0';
+		say("gcov", "data %s", text);
+	}
+	if (len < 0)
+		fail("gcov", path);
+	close(fd);
+}
+
+/* The tree has the folders of the build, with links back to it. */
+static void say_gcov(const char *folder, const char *name)
+{
+	const char *suffix = strrchr(name, '.');
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	if (suffix && !strcmp(suffix, ".gcda"))
+		say_gcov_file(path);
+	else if (strcmp(name, "reset") && (!suffix || strcmp(suffix, ".gcno")))
+		for_each_name(path, say_gcov);
+}
+
 static void mount_or_fail(const char *type, const char *folder)
 {
 	mkdir(folder, 0755);
@@ -978,7 +1019,7 @@ int main(void)
 	static const char *const memory[] = { "Mem", "Cma", "Low",
 					      "High", NULL };
 	static char cmdline[4096];
-	bool interactive = false, dump = false, take = false;
+	bool interactive = false, dump = false, take = false, gcov = false;
 	char *word, *next, *fill = NULL;
 
 	mkdir("/dev", 0755);
@@ -1010,6 +1051,8 @@ int main(void)
 			take = true;
 		else if (!strcmp(word, "guest.dump"))
 			dump = true;
+		else if (!strcmp(word, "guest.gcov"))
+			gcov = true;
 		else if (!strcmp(word, "guest.interactive"))
 			interactive = true;
 		else if (!strncmp(word, "guest.", 6))
@@ -1032,6 +1075,11 @@ int main(void)
 	for_each_name("/sys/class/dma_heap", say_heap);
 	for_each_name("/sys/kernel/debug/dma_contiguous", say_table);
 	say_lines("iomem", "/proc/iomem", NULL);
+	if (gcov) {
+		say("gcov", "begin");
+		for_each_name("/sys/kernel/debug/gcov", say_gcov);
+		say("gcov", "end");
+	}
 
 	if (interactive)
 		prompt();

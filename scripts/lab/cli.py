@@ -30,6 +30,7 @@ VERBS = {
     "audit": ("audit", "which devices of the device trees would newly get "
                        "an area"),
     "mutate": ("mutate", "do the tests see deliberate mistakes?"),
+    "coverage": ("coverage", "which lines do the tests run?"),
     "refresh": ("series", "export the series from the tree to patches/"),
     "check": ("check", "checkpatch, sparse, W=1, every patch builds"),
 }
