@@ -4,6 +4,7 @@
 import argparse
 import re
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -209,6 +210,9 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     if args.interactive and options.json:
         raise LabError(Exit.USAGE, "--interactive and --json exclude "
                                    "each other")
+    if args.interactive and not sys.stdin.isatty():
+        raise LabError(Exit.USAGE, "--interactive needs a terminal to type "
+                       "at, stdin is none")
     timeout = args.timeout or limit(args.config, args.rebinds)
 
     output.set_steps(prepare.STEPS + 1)

@@ -135,9 +135,12 @@ def device_tree(machine: Machine, build: Path, folder: Path, memory: int,
     applied = process.run(["fdtoverlay", "-i", str(base), "-o", str(result),
                            str(blob)], log=log)
     if applied.returncode:
+        reason = _first_line(applied.stdout)
+        if "FDT_ERR_NOTFOUND" in reason:
+            reason += ", so a label or a path that it names is not in " \
+                      f"there; `dtc -I dtb {base}` shows what is"
         raise LabError(Exit.USAGE, f"--dtso {overlay}: it does not apply to "
-                       f"the device tree of {machine.name}: "
-                       + _first_line(applied.stdout), log)
+                       f"the device tree of {machine.name}: {reason}", log)
     return result
 
 

@@ -245,7 +245,7 @@ def _from_git(url: str, ref: str, origin: str, options: Options,
                             query=True, env=GIT_ENV)
         commit = local.stdout.strip() or None
         if commit is None:
-            raise LabError(Exit.ENVIRONMENT, f"{origin}: no git tree "
+            raise LabError(Exit.USAGE, f"{origin}: no git tree "
                            f"with a commit {ref}")
     have = commit is not None and process.run(
         [*git, "cat-file", "-e", commit + "^{tree}"], query=True,

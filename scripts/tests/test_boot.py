@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Tests of `boot`: what is put on the command line, and what has to be seen."""
 
+import argparse
+import subprocess
+import tempfile
 import unittest
 from contextlib import ExitStack
 from pathlib import Path
 from unittest import mock
 
-from lab import boot, machines
+from lab import boot, machines, qemu
+from lab.errors import Exit, LabError
 from lab.options import Options
 from lab.output import Output
 from lab.prepare import Prepared
@@ -81,6 +85,43 @@ class Lines(unittest.TestCase):
                 'Unknown kernel command line parameters "cma_mpa=x"'):
             self.assertRegex(line, boot.TELLING)
         self.assertNotRegex("cma: Reserved 16 MiB at 0x1f000000", boot.TELLING)
+
+
+class BadInput(unittest.TestCase):
+    """One line says what is wrong, and what would be right."""
+
+    def test_overlay_for_another_machine(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            overlay = folder / "x.dtso"
+            overlay.write_text("/dts-v1/;\n/plugin/;\n"
+                               '&{/nowhere} { status = "okay"; };\n')
+            source = folder / "tree.dts"
+            source.write_text("/dts-v1/;\n/ { soc { }; };\n")
+            with mock.patch("lab.qemu._generated_tree",
+                            lambda *a: self.blob(folder)), \
+                    self.assertRaises(LabError) as caught:
+                qemu.device_tree(machines.MACHINES["virt"], folder, folder,
+                                 256, False, overlay)
+        self.assertEqual(caught.exception.exit, Exit.USAGE)
+        self.assertIn("is not in there; `dtc -I dtb", str(caught.exception))
+
+    @staticmethod
+    def blob(folder):
+        """A device tree that has next to nothing."""
+        subprocess.run(["dtc", "-q", "-@", "-o", folder / "base.dtb",
+                        folder / "tree.dts"], check=True)
+        return folder / "base.dtb"
+
+    def test_interactive_needs_a_terminal(self):
+        args = argparse.Namespace(
+            machine="zynq", mem=None, config="default", dtso=None,
+            kernel=None, cmdline=None, coherent=False, interactive=True)
+        options = Options()
+        with mock.patch("sys.stdin.isatty", lambda: False), \
+                self.assertRaises(LabError) as caught:
+            boot.main(args, options, Output(options))
+        self.assertIn("needs a terminal", str(caught.exception))
 
 
 if __name__ == "__main__":
