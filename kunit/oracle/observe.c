@@ -1,0 +1,546 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * When memory changes hands: what the DMA API of the guest is called with, and
+ * what the guest says itself.
+ *
+ * Functions of the kernel are known by their addresses. A call lasts until the
+ * instruction behind it is reached with the stack as it was; so nested
+ * calls, interrupts and other tasks don't matter.
+ *
+ * Buffers change hands in arch_sync_dma_for_device() and _for_cpu(), which are
+ * called for devices that are not coherent, and only if memory shall be made
+ * consistent. The calls around them, up to the first of the DMA API, say for
+ * which device, and who wants it.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "observe.h"
+#include "protocol.h"
+
+/* Calls are nested on one stack, which is not larger than this. */
+#define STACK_SIZE	8192
+#define CALLS		64
+
+#define R_STACK		13
+#define R_LINK		14
+
+/* include/linux/dma-mapping.h */
+#define DMA_ATTR_SKIP_CPU_SYNC	0x20
+#define DMA_ATTR_MMIO		0x400
+
+enum hook_kind {
+	API,			/* of the DMA API, the device comes first */
+	API_UNMAP,
+	GIVE,
+	TAKE,
+	ALLOCATE,
+	FREE,
+	INNER_RANGE,		/* invalidates from start to end */
+	INNER_AREA,		/* start, size, direction */
+	OUTER_RANGE,		/* start and end are physical */
+};
+
+static const struct {
+	const char *symbol;
+	enum hook_kind kind;
+} hooks[] = {
+	{ "dma_map_phys", API },
+	{ "dma_map_page_attrs", API },
+	{ "dma_map_sg_attrs", API },
+	{ "dma_map_sgtable", API },
+	{ "dma_unmap_phys", API_UNMAP },
+	{ "dma_unmap_page_attrs", API },
+	{ "dma_unmap_sg_attrs", API },
+	{ "__dma_sync_single_for_cpu", API },
+	{ "__dma_sync_single_for_device", API },
+	{ "__dma_sync_sg_for_cpu", API },
+	{ "__dma_sync_sg_for_device", API },
+	{ "dma_alloc_attrs", API },
+	{ "dma_free_attrs", API },
+	{ "dma_alloc_pages", API },
+	{ "dma_free_pages", API },
+	{ "arch_sync_dma_for_device", GIVE },
+	{ "arch_sync_dma_for_cpu", TAKE },
+	{ "arch_dma_alloc", ALLOCATE },
+	{ "arch_dma_free", FREE },
+	{ "v7_dma_inv_range", INNER_RANGE },
+	{ "v7_dma_map_area", INNER_AREA },
+	{ "v7_dma_unmap_area", INNER_AREA },
+	{ "l2c210_inv_range", OUTER_RANGE },
+	{ "l2c220_inv_range", OUTER_RANGE },
+	{ "l2c310_inv_range_erratum", OUTER_RANGE },
+};
+
+struct call {
+	int hook;
+	u32 stack;
+	u32 link;
+	u32 device;		/* of the API: its address in the guest */
+	u32 handle;		/* where it goes to */
+	struct range range;
+	enum direction direction;
+	bool skips;		/* leaves consistency to others */
+};
+
+struct observer {
+	struct model *model;
+	struct report *report;
+	const struct symbols *symbols;
+	struct guest guest;
+	u64 addresses[ARRAY_SIZE(hooks)];
+	struct call calls[CALLS];
+	unsigned int nr_calls;
+	/* of the call that ends now */
+	const struct call *ending;
+	bool expecting;
+	unsigned int expected;
+};
+
+/**
+ * observer_new() - begin to watch a guest
+ * @model: what hears of it
+ * @report: what counts it
+ * @symbols: of its kernel, may be NULL
+ * @guest: how to look into it, copied
+ *
+ * Return: The observer, NULL without memory.
+ */
+struct observer *observer_new(struct model *model, struct report *report,
+			      const struct symbols *symbols,
+			      const struct guest *guest)
+{
+	struct observer *observer = calloc(1, sizeof(*observer));
+
+	if (!observer)
+		return NULL;
+	observer->model = model;
+	observer->report = report;
+	observer->symbols = symbols;
+	observer->guest = *guest;
+	for (size_t i = 0; symbols && i < ARRAY_SIZE(hooks); i++)
+		observer->addresses[i] = symbols_address(symbols,
+							 hooks[i].symbol);
+
+	return observer;
+}
+
+/**
+ * observer_free() - end it
+ * @observer: the observer
+ */
+void observer_free(struct observer *observer)
+{
+	free(observer);
+}
+
+/**
+ * observer_find() - whether a function begins at an address
+ * @observer: the observer
+ * @address: of an instruction
+ *
+ * Return: A number for observer_enter(), -1 if it is of no interest.
+ */
+int observer_find(const struct observer *observer, u64 address)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(hooks); i++) {
+		if (observer->addresses[i] && observer->addresses[i] == address)
+			return i;
+	}
+
+	return -1;
+}
+
+static u32 get(const struct observer *observer, unsigned int number)
+{
+	return observer->guest.get(number);
+}
+
+/* Argument @word of those that are passed on the stack. */
+static u32 stacked(const struct observer *observer, unsigned int word)
+{
+	u32 value = 0;
+
+	observer->guest.read(get(observer, R_STACK) + 4 * word, &value,
+			     sizeof(value));
+	return value;
+}
+
+/* A physical address in r0, or in r0 and r1; @next is the register behind. */
+static u64 first_address(const struct observer *observer, unsigned int *next)
+{
+	u64 address = get(observer, 0);
+
+	*next = 1;
+	if (observer->guest.has_long_addresses()) {
+		address |= (u64)get(observer, 1) << 32;
+		*next = 2;
+	}
+
+	return address;
+}
+
+static void enter_sync(struct observer *observer, struct call *call)
+{
+	unsigned int next;
+
+	call->range.start = first_address(observer, &next);
+	call->range.end = call->range.start + get(observer, next);
+	call->direction = get(observer, next + 1) & 3;
+	if (hooks[call->hook].kind == GIVE)
+		model_give_begin(observer->model, &call->range);
+	else
+		model_take_begin(observer->model, &call->range,
+				 call->direction);
+}
+
+/* dma_unmap_phys(dev, addr, size, dir, attrs) */
+static void enter_unmap(struct observer *observer, struct call *call)
+{
+	u32 attributes;
+	u64 start;
+	u32 size;
+
+	if (observer->guest.has_long_addresses()) {
+		start = get(observer, 2) | (u64)get(observer, 3) << 32;
+		size = stacked(observer, 0);
+		attributes = stacked(observer, 2);
+	} else {
+		start = get(observer, 1);
+		size = get(observer, 2);
+		attributes = stacked(observer, 0);
+	}
+	call->range = (struct range){ start, start + size };
+	call->skips = (attributes & DMA_ATTR_SKIP_CPU_SYNC) &&
+		      !(attributes & DMA_ATTR_MMIO);
+}
+
+/* arch_dma_free(dev, size, cpu_addr, dma_handle, attrs) */
+static void enter_free(struct observer *observer, struct call *call)
+{
+	u32 size = get(observer, 1);
+	u64 start = get(observer, 3);
+
+	if (observer->guest.has_long_addresses())
+		start = stacked(observer, 0) | (u64)stacked(observer, 1) << 32;
+	size = (size + GUEST_PAGE - 1) & ~(GUEST_PAGE - 1);
+	call->range = (struct range){ start, start + size };
+	model_forget(observer->model, &call->range);
+}
+
+static bool is_inside(const struct call *call, u32 stack)
+{
+	return stack <= call->stack && call->stack - stack < STACK_SIZE;
+}
+
+/**
+ * observer_enter() - a function is called
+ * @observer: the observer
+ * @hook: what observer_find() said
+ */
+void observer_enter(struct observer *observer, int hook)
+{
+	struct call *call;
+
+	if (observer->nr_calls == CALLS) {
+		report_count(observer->report, COUNT_LOST_TRACK, 1);
+		memmove(observer->calls, observer->calls + 1,
+			sizeof(*call) * --observer->nr_calls);
+	}
+	call = &observer->calls[observer->nr_calls++];
+	*call = (struct call){
+		.hook = hook, .stack = get(observer, R_STACK),
+		.link = get(observer, R_LINK) & ~1u,
+	};
+	switch (hooks[hook].kind) {
+	case API:
+		call->device = get(observer, 0);
+		break;
+	case API_UNMAP:
+		call->device = get(observer, 0);
+		enter_unmap(observer, call);
+		break;
+	case GIVE:
+	case TAKE:
+		enter_sync(observer, call);
+		break;
+	case ALLOCATE:
+		call->device = get(observer, 0);
+		call->range.end = get(observer, 1);
+		call->handle = get(observer, 2);
+		break;
+	case FREE:
+		call->device = get(observer, 0);
+		enter_free(observer, call);
+		break;
+	case INNER_RANGE:
+	case OUTER_RANGE:
+		call->range.start = get(observer, 0);
+		call->range.end = get(observer, 1);
+		break;
+	case INNER_AREA:
+		call->range.start = get(observer, 0);
+		call->range.end = call->range.start + get(observer, 1);
+		break;
+	}
+}
+
+/* The name is what a struct device begins with: kobj.name. */
+static void name_device(const struct observer *observer, u32 device, char *name,
+			size_t size)
+{
+	u32 text;
+
+	name[0] = '\0';
+	if (!device || !observer->guest.read(device, &text, sizeof(text)) ||
+	    !text)
+		return;
+	for (size_t i = 0; i + 1 < size; i++) {
+		if (!observer->guest.read(text + i, &name[i], 1))
+			name[i] = '\0';
+		name[i + 1] = '\0';
+		if (!name[i])
+			break;
+	}
+}
+
+/* For which device, and for whom: said by the calls around this one. */
+static void describe(const struct observer *observer, const struct call *call,
+		     struct buffer *buffer)
+{
+	u32 device = call->device;
+
+	buffer->range = call->range;
+	buffer->direction = call->direction;
+	buffer->caller = call->link;
+	for (unsigned int i = observer->nr_calls; i--;) {
+		const struct call *outer = &observer->calls[i];
+
+		if (!is_inside(outer, call->stack) || !outer->device)
+			continue;
+		device = outer->device;
+		buffer->caller = outer->link;
+	}
+	name_device(observer, device, buffer->device, sizeof(buffer->device));
+}
+
+static void return_allocated(struct observer *observer, struct call *call)
+{
+	struct buffer buffer = { .coherent = true };
+	u64 start = 0;
+
+	if (!get(observer, 0) ||
+	    !observer->guest.read(call->handle, &start,
+				  observer->guest.has_long_addresses() ? 8 : 4))
+		return;
+	call->range.end = start + ((call->range.end + GUEST_PAGE - 1) &
+				   ~(u64)(GUEST_PAGE - 1));
+	call->range.start = start;
+	call->direction = BIDIRECTIONAL;
+	describe(observer, call, &buffer);
+	report_count(observer->report, COUNT_COHERENT, 1);
+	model_coherent(observer->model, &buffer);
+}
+
+static void end(struct observer *observer, struct call *call)
+{
+	struct buffer buffer = {};
+
+	observer->ending = call;
+	switch (hooks[call->hook].kind) {
+	case GIVE:
+		describe(observer, call, &buffer);
+		report_count(observer->report, COUNT_GIVEN, 1);
+		model_give_end(observer->model, &buffer);
+		break;
+	case TAKE:
+		describe(observer, call, &buffer);
+		report_count(observer->report, COUNT_TAKEN, 1);
+		model_take_end(observer->model, &buffer);
+		break;
+	case API_UNMAP:
+		/* Nothing else says that the device no longer has it. */
+		if (call->skips)
+			model_take_begin(observer->model, &call->range,
+					 TO_DEVICE);
+		break;
+	case ALLOCATE:
+		return_allocated(observer, call);
+		break;
+	default:
+		break;
+	}
+	observer->ending = NULL;
+}
+
+/**
+ * observer_return() - an instruction is reached that a call may return to
+ * @observer: the observer
+ * @pc: its address
+ */
+void observer_return(struct observer *observer, u32 pc)
+{
+	for (unsigned int i = observer->nr_calls; i--;) {
+		struct call call = observer->calls[i];
+
+		if (call.link != pc || call.stack != get(observer, R_STACK))
+			continue;
+		observer->nr_calls--;
+		memmove(&observer->calls[i], &observer->calls[i + 1],
+			sizeof(call) * (observer->nr_calls - i));
+		end(observer, &call);
+	}
+}
+
+/**
+ * observer_waits() - whether a call has not returned yet
+ * @observer: the observer
+ *
+ * Return: false if observer_return() need not be called.
+ */
+bool observer_waits(const struct observer *observer)
+{
+	return observer->nr_calls;
+}
+
+/* The call that an operation is part of: the outermost that names a range. */
+static const struct call *asking(const struct observer *observer)
+{
+	u32 stack = get(observer, R_STACK);
+	const struct call *found = NULL;
+
+	for (unsigned int i = observer->nr_calls; i--;) {
+		const struct call *call = &observer->calls[i];
+		enum hook_kind kind = hooks[call->hook].kind;
+
+		if (!is_inside(call, stack))
+			continue;
+		if (kind == GIVE || kind == TAKE)
+			return call;
+		if (kind == INNER_RANGE || kind == INNER_AREA ||
+		    kind == OUTER_RANGE)
+			found = call;
+	}
+
+	return found;
+}
+
+/**
+ * observer_asked_for() - what shall be invalidated in the inner cache
+ * @observer: the observer
+ * @address: virtual, of the operation
+ * @physical: the same, physical
+ * @range: what was asked for, physical
+ *
+ * Return: false if nothing is known that asks for it.
+ */
+bool observer_asked_for(const struct observer *observer, u32 address,
+			u64 physical, struct range *range)
+{
+	const struct call *call = asking(observer);
+
+	if (!call || hooks[call->hook].kind == OUTER_RANGE)
+		return false;
+	*range = call->range;
+	if (hooks[call->hook].kind == INNER_RANGE ||
+	    hooks[call->hook].kind == INNER_AREA) {
+		/* good for the page of the address, which is enough */
+		range->start += physical - address;
+		range->end += physical - address;
+	}
+
+	return true;
+}
+
+/**
+ * observer_asked_for_outer() - what shall be invalidated in the outer cache
+ * @observer: the observer
+ * @range: what was asked for, physical
+ *
+ * Return: false if nothing is known that asks for it.
+ */
+bool observer_asked_for_outer(const struct observer *observer,
+			      struct range *range)
+{
+	const struct call *call = asking(observer);
+
+	if (!call || hooks[call->hook].kind == INNER_RANGE ||
+	    hooks[call->hook].kind == INNER_AREA)
+		return false;
+	*range = call->range;
+	return true;
+}
+
+/**
+ * observer_announce() - the guest says something
+ * @observer: the observer
+ * @address: of a struct oracle_call in the guest
+ * @pc: of the instruction
+ */
+void observer_announce(struct observer *observer, u32 address, u32 pc)
+{
+	struct buffer buffer = { .device = "announced", .caller = pc };
+	u32 answer = ORACLE_ANSWERED;
+	struct oracle_call call;
+
+	if (!observer->guest.read(address, &call, sizeof(call)) ||
+	    call.magic != ORACLE_MAGIC)
+		return;
+	report_count(observer->report, COUNT_ANNOUNCED, 1);
+	buffer.range = (struct range){ call.start, call.start + call.size };
+	buffer.direction = call.direction & 3;
+	switch (call.event) {
+	case ORACLE_GIVE:
+		model_give_end(observer->model, &buffer);
+		break;
+	case ORACLE_DONE:
+		model_take_begin(observer->model, &buffer.range,
+				 buffer.direction);
+		break;
+	case ORACLE_TAKE:
+		model_take_end(observer->model, &buffer);
+		break;
+	case ORACLE_QUERY_GIVE:
+	case ORACLE_QUERY_TAKE:
+		answer |= model_judge(observer->model, &buffer.range,
+				      buffer.direction,
+				      call.event == ORACLE_QUERY_TAKE);
+		break;
+	case ORACLE_EXPECT_BEGIN:
+		observer->expecting = true;
+		observer->expected = 0;
+		break;
+	case ORACLE_EXPECT_END:
+		answer |= observer->expected;
+		observer->expecting = false;
+		break;
+	}
+	observer->guest.write(address + offsetof(struct oracle_call, answer),
+			      &answer, sizeof(answer));
+}
+
+/**
+ * observer_found() - the model has found something
+ * @observer: the observer
+ * @finding: what
+ * @pc: where the guest is
+ */
+void observer_found(struct observer *observer, const struct finding *finding,
+		    u32 pc)
+{
+	struct site site = { .pc = pc };
+
+	if (observer->expecting) {
+		observer->expected |= 1u << finding->rule;
+		report_count(observer->report, COUNT_EXPECTED, 1);
+		return;
+	}
+	if (observer->ending) {
+		site.pc = observer->addresses[observer->ending->hook];
+		site.caller = finding->buffer->caller;
+	} else {
+		site.caller = get(observer, R_LINK) & ~1u;
+	}
+	report_add(observer->report, finding, &site);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef ORACLE_OBSERVE_H
+#define ORACLE_OBSERVE_H
+
+#include "model.h"
+#include "report.h"
+#include "symbols.h"
+
+/* How to look into the guest while one of its processors is stopped. */
+struct guest {
+	u32 (*get)(unsigned int number);	/* r0 to r15 */
+	bool (*read)(u32 address, void *data, unsigned int size);
+	bool (*write)(u32 address, const void *data, unsigned int size);
+	/* Physical addresses take two registers. */
+	bool (*has_long_addresses)(void);
+};
+
+struct observer;
+
+struct observer *observer_new(struct model *model, struct report *report,
+			      const struct symbols *symbols,
+			      const struct guest *guest);
+void observer_free(struct observer *observer);
+int observer_find(const struct observer *observer, u64 address);
+void observer_enter(struct observer *observer, int hook);
+void observer_return(struct observer *observer, u32 pc);
+bool observer_waits(const struct observer *observer);
+bool observer_asked_for(const struct observer *observer, u32 address,
+			u64 physical, struct range *range);
+bool observer_asked_for_outer(const struct observer *observer,
+			      struct range *range);
+void observer_announce(struct observer *observer, u32 address, u32 pc);
+void observer_found(struct observer *observer, const struct finding *finding,
+		    u32 pc);
+
+#endif

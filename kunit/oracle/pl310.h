@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef ORACLE_PL310_H
+#define ORACLE_PL310_H
+
+#include "model.h"
+
+#define PL310_SIZE	0x1000u
+
+void pl310_write(struct model *model, unsigned int offset, u32 value,
+		 const struct range *asked_for);
+
+#endif
