@@ -27,6 +27,7 @@
 #define R_LINK		14
 
 /* include/linux/dma-mapping.h */
+#define DMA_ATTR_NO_KERNEL_MAPPING	0x10
 #define DMA_ATTR_SKIP_CPU_SYNC	0x20
 #define DMA_ATTR_MMIO		0x400
 
@@ -536,6 +537,8 @@ void observer_found(struct observer *observer, const struct finding *finding,
 		report_count(observer->report, COUNT_EXPECTED, 1);
 		return;
 	}
+	if (report_allows(observer->report, finding))
+		return;
 	if (observer->ending) {
 		site.pc = observer->addresses[observer->ending->hook];
 		site.caller = finding->buffer->caller;

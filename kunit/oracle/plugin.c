@@ -4,12 +4,11 @@
  *
  *	-plugin oracle.so,ram=START:SIZE,symbols=System.map,report=FILE
  *		[,line=BYTES][,pl310=ADDRESS][,limit=N]
- *	-accel tcg,thread=single
- *
- * Nothing here is locked: all processors have to share one thread.
+ *		[,allow=RULE@DEVICE]…
  */
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,8 +32,9 @@
 #define PAGES		4096	/* translations kept for each processor */
 #define KNOWN		4096	/* buckets of instructions */
 #define LIMIT		3
+#define FIRST_WIDE_THUMB	0xe800
 #define OPTIONS		"ram=START:SIZE, symbols=FILE, report=FILE, " \
-			"line=BYTES, pl310=ADDRESS, limit=N"
+			"line=BYTES, pl310=ADDRESS, limit=N, allow=RULE@DEVICE"
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
@@ -61,8 +61,7 @@ struct known {
 	u32 pc;
 	struct instruction arm;
 	struct instruction thumb;
-	bool may_be_arm;
-	bool may_be_thumb;
+	bool needs_cpsr;	/* to know which of them, and its condition */
 	struct known *next;
 };
 
@@ -82,11 +81,15 @@ static struct {
 	u32 pc;			/* of the instruction that is looked at */
 	u64 start;		/* where the kernel begins */
 	bool started;
+	bool several;		/* processors, which need the lock */
+	pthread_mutex_t mutex;
 	GByteArray *bytes;
 	qemu_plugin_u64 waits;
 	struct qemu_plugin_scoreboard *scoreboard;
 	struct known *known[KNOWN];
-} oracle;
+} oracle = {
+	.mutex = PTHREAD_MUTEX_INITIALIZER,
+};
 
 /* Looking into the guest */
 
@@ -218,7 +221,8 @@ static void cache_line(const struct instruction *instruction, u32 address)
 	if (!seen)
 		return;
 	physical = seen->address + address % GUEST_PAGE;
-	known = observer_asked_for(oracle.observer, address, physical, &range);
+	known = instruction->op == INVALIDATE &&
+		observer_asked_for(oracle.observer, address, physical, &range);
 	report_count(oracle.report, COUNT_INNER, 1);
 	model_inner(oracle.model, oracle.current, instruction->op, physical,
 		    known ? &range : NULL);
@@ -244,23 +248,19 @@ static void write_mmu(const struct instruction *instruction)
 	}
 }
 
-static void execute(unsigned int cpu, void *opaque)
+static void execute(const struct known *known)
 {
-	const struct known *known = opaque;
-	const struct instruction *instruction;
-	u32 cpsr;
+	const struct instruction *instruction = &known->arm;
+	u32 cpsr = 0;
 
-	if (cpu >= PROCESSORS)
-		return;
-	oracle.current = cpu;
 	oracle.pc = known->pc;
-	cpsr = read_register(processor()->cpsr);
-	if (cpsr & CPSR_THUMB)
-		instruction = known->may_be_thumb ? &known->thumb : NULL;
-	else
-		instruction = known->may_be_arm ? &known->arm : NULL;
+	if (known->needs_cpsr) {
+		cpsr = read_register(processor()->cpsr);
+		if (cpsr & CPSR_THUMB)
+			instruction = &known->thumb;
+	}
 	/* QEMU asks before the condition is looked at. */
-	if (!instruction || !condition_holds(instruction->condition, cpsr))
+	if (!condition_holds(instruction->condition, cpsr))
 		return;
 
 	switch (instruction->kind) {
@@ -286,7 +286,7 @@ static void execute(unsigned int cpu, void *opaque)
 		break;
 	case INSTRUCTION_BARRIER:
 		report_count(oracle.report, COUNT_BARRIERS, 1);
-		model_barrier(oracle.model, cpu);
+		model_barrier(oracle.model, oracle.current);
 		break;
 	case INSTRUCTION_HINT:
 		observer_announce(oracle.observer, guest_get(0), oracle.pc);
@@ -296,34 +296,67 @@ static void execute(unsigned int cpu, void *opaque)
 	}
 }
 
+/*
+ * Processors run in threads of their own, so all of the above is done with the
+ * lock held. What one processor did before another could know of it is
+ * told before, as QEMU asks in the order of each program.
+ */
+static bool lock(unsigned int cpu)
+{
+	if (cpu >= PROCESSORS)
+		return false;
+	if (oracle.several)
+		pthread_mutex_lock(&oracle.mutex);
+	oracle.current = cpu;
+	return true;
+}
+
+static void unlock(void)
+{
+	if (oracle.several)
+		pthread_mutex_unlock(&oracle.mutex);
+}
+
+static void on_instruction(unsigned int cpu, void *opaque)
+{
+	if (!lock(cpu))
+		return;
+	execute(opaque);
+	unlock();
+}
+
 static void update_waits(void)
 {
-	u64 waits = observer_waits(oracle.observer);
+	static bool before;
+	bool waits = observer_waits(oracle.observer);
 
+	if (waits == before)
+		return;
+	before = waits;
 	for (unsigned int i = 0; i < oracle.nr_processors; i++)
 		qemu_plugin_u64_set(oracle.waits, i, waits);
 }
 
-static void enter(unsigned int cpu, void *opaque)
+static void on_call(unsigned int cpu, void *opaque)
 {
-	if (cpu >= PROCESSORS || !oracle.started)
+	if (!oracle.started || !lock(cpu))
 		return;
-	oracle.current = cpu;
 	observer_enter(oracle.observer, (uintptr_t)opaque);
 	update_waits();
+	unlock();
 }
 
-static void block(unsigned int cpu, void *opaque)
+static void on_block(unsigned int cpu, void *opaque)
 {
-	if (cpu >= PROCESSORS)
+	if (!lock(cpu))
 		return;
-	oracle.current = cpu;
 	oracle.pc = (uintptr_t)opaque;
 	observer_return(oracle.observer, oracle.pc);
 	update_waits();
+	unlock();
 }
 
-static void start(unsigned int cpu, void *opaque)
+static void on_start(unsigned int cpu, void *opaque)
 {
 	(void)cpu;
 	(void)opaque;
@@ -365,23 +398,33 @@ static void access_part(qemu_plugin_meminfo_t info, u32 address,
 	}
 }
 
-static void memory_access(unsigned int cpu, qemu_plugin_meminfo_t info,
-			  uint64_t address, void *opaque)
+static void access_memory(unsigned int cpu, qemu_plugin_meminfo_t info,
+			  u32 address, void *opaque, bool store)
 {
 	unsigned int size = 1u << qemu_plugin_mem_size_shift(info);
-	bool store = qemu_plugin_mem_is_store(info);
 	unsigned int part = GUEST_PAGE - address % GUEST_PAGE;
 
-	if (!oracle.started || cpu >= PROCESSORS)
+	if (!oracle.started || !lock(cpu))
 		return;
-	oracle.current = cpu;
 	oracle.pc = (uintptr_t)opaque;
-	if (size <= part) {
-		access_part(info, address, size, store);
-		return;
-	}
+	if (part > size)
+		part = size;
 	access_part(info, address, part, store);
-	access_part(info, address + part, size - part, store);
+	if (part < size)
+		access_part(info, address + part, size - part, store);
+	unlock();
+}
+
+static void on_load(unsigned int cpu, qemu_plugin_meminfo_t info,
+		    uint64_t address, void *opaque)
+{
+	access_memory(cpu, info, address, opaque, false);
+}
+
+static void on_store(unsigned int cpu, qemu_plugin_meminfo_t info,
+		     uint64_t address, void *opaque)
+{
+	access_memory(cpu, info, address, opaque, true);
 }
 
 /* Translation */
@@ -420,11 +463,11 @@ static void translate_instruction(struct qemu_plugin_insn *insn,
 
 	hook = observer_find(oracle.observer, pc);
 	if (hook >= 0)
-		qemu_plugin_register_vcpu_insn_exec_cb(insn, enter,
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_call,
 						       QEMU_PLUGIN_CB_R_REGS,
 						       (void *)(uintptr_t)hook);
 	if (oracle.start && pc == oracle.start)
-		qemu_plugin_register_vcpu_insn_exec_cb(insn, start,
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_start,
 						       QEMU_PLUGIN_CB_NO_REGS,
 						       NULL);
 
@@ -441,10 +484,12 @@ static void translate_instruction(struct qemu_plugin_insn *insn,
 	wanted.thumb = decode_thumb(half[0], half[1]);
 	wanted.thumb.condition = it_condition(it);
 	it_advance(it);
-	wanted.may_be_arm = wanted.arm.kind != INSTRUCTION_OTHER && !(pc & 2);
-	wanted.may_be_thumb = wanted.thumb.kind != INSTRUCTION_OTHER;
-	if (wanted.may_be_arm || wanted.may_be_thumb)
-		qemu_plugin_register_vcpu_insn_exec_cb(insn, execute,
+	/* An instruction of 16 bits has another first half. */
+	wanted.needs_cpsr = half[0] >= FIRST_WIDE_THUMB ||
+			    wanted.arm.condition != CONDITION_ALWAYS;
+	if (wanted.arm.kind != INSTRUCTION_OTHER ||
+	    wanted.thumb.kind != INSTRUCTION_OTHER)
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_instruction,
 						       QEMU_PLUGIN_CB_R_REGS,
 						       know(pc, &wanted));
 }
@@ -468,9 +513,11 @@ static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	struct it_block it = {};
 
 	(void)id;
+	if (oracle.several)
+		pthread_mutex_lock(&oracle.mutex);
 	if (!oracle.host_ram && count)
 		find_ram(qemu_plugin_tb_get_insn(tb, 0));
-	qemu_plugin_register_vcpu_tb_exec_cond_cb(tb, block,
+	qemu_plugin_register_vcpu_tb_exec_cond_cb(tb, on_block,
 						  QEMU_PLUGIN_CB_R_REGS,
 						  QEMU_PLUGIN_COND_NE,
 						  oracle.waits, 0,
@@ -481,11 +528,14 @@ static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 		uintptr_t pc = qemu_plugin_insn_vaddr(insn);
 
 		translate_instruction(insn, &it);
-		qemu_plugin_register_vcpu_mem_cb(insn, memory_access,
+		qemu_plugin_register_vcpu_mem_cb(insn, on_load,
 						 QEMU_PLUGIN_CB_R_REGS,
-						 QEMU_PLUGIN_MEM_RW,
-						 (void *)pc);
+						 QEMU_PLUGIN_MEM_R, (void *)pc);
+		qemu_plugin_register_vcpu_mem_cb(insn, on_store,
+						 QEMU_PLUGIN_CB_R_REGS,
+						 QEMU_PLUGIN_MEM_W, (void *)pc);
 	}
+	unlock();
 }
 
 /* Beginning and end */
@@ -567,6 +617,8 @@ static bool parse(char *argument, struct model_config *config,
 		oracle.report_path = value;
 		return true;
 	}
+	if (!strcmp(argument, "allow"))
+		return report_allow(oracle.report, value);
 	if (!strcmp(argument, "symbols")) {
 		oracle.symbols = symbols_read(value);
 		return oracle.symbols;
@@ -602,6 +654,7 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id,
 		fprintf(stderr, "oracle: it is for qemu-system-arm\n");
 		return 1;
 	}
+	oracle.report = report_new();
 	for (int i = 0; i < argc; i++) {
 		if (!parse(argv[i], &config, &limit)) {
 			fprintf(stderr, "oracle: %s: no good value, or no option; " OPTIONS "\n",
@@ -614,9 +667,10 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id,
 			"oracle: ram= is missing, or line= is no size of lines; " OPTIONS "\n");
 		return 1;
 	}
+	oracle.several = info->system.max_vcpus > 1;
 	config.ram = oracle.ram;
 	oracle.model = model_new(&config);
-	oracle.report = report_new(oracle.symbols, limit);
+	report_set(oracle.report, oracle.symbols, limit);
 	oracle.observer = observer_new(oracle.model, oracle.report,
 				       oracle.symbols, &guest);
 	oracle.bytes = g_byte_array_new();

@@ -3,6 +3,7 @@
  * What was found, by rule and by place in the guest, as a JSON document.
  */
 
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include "report.h"
 
 #define FORMAT_VERSION	1
+#define ALLOWED		32
+#define FUNCTION_MAX	0x10000
 
 /* One finding that is shown. */
 struct example {
@@ -32,6 +35,11 @@ struct group {
 };
 
 struct report {
+	struct {
+		enum rule rule;
+		const char *device;
+	} allowed[ALLOWED];
+	size_t nr_allowed;
 	const struct symbols *symbols;
 	unsigned int limit;
 	struct group *groups;
@@ -51,6 +59,7 @@ static const char * const counter_names[NR_COUNTERS] = {
 	[COUNT_SURPLUS] = "surplus_lines",
 	[COUNT_LOST_TRACK] = "lost_track",
 	[COUNT_EXPECTED] = "expected_findings",
+	[COUNT_ALLOWED] = "allowed_findings",
 };
 
 static const char * const direction_names[] = {
@@ -62,22 +71,78 @@ static const char * const direction_names[] = {
 
 /**
  * report_new() - an empty report
- * @symbols: names for addresses, kept; may be NULL
- * @limit: how many findings are kept for each rule and place
  *
  * Return: The report, NULL without memory.
  */
-struct report *report_new(const struct symbols *symbols, unsigned int limit)
+struct report *report_new(void)
 {
 	struct report *report = calloc(1, sizeof(*report));
 
-	if (!report)
-		return NULL;
+	if (report)
+		report->last = &report->groups;
+	return report;
+}
+
+/**
+ * report_set() - what the report needs
+ * @report: the report
+ * @symbols: names for addresses, kept; may be NULL
+ * @limit: how many findings are kept for each rule and place
+ */
+void report_set(struct report *report, const struct symbols *symbols,
+		unsigned int limit)
+{
 	report->symbols = symbols;
 	report->limit = limit;
-	report->last = &report->groups;
+}
 
-	return report;
+/**
+ * report_allow() - don't report some findings, only count them
+ * @report: the report
+ * @text: RULE@DEVICE, where DEVICE may have * and ?
+ *
+ * Return: false if that is not what the text is.
+ */
+bool report_allow(struct report *report, const char *text)
+{
+	const char *at = strchr(text, '@');
+
+	if (!at || report->nr_allowed == ALLOWED)
+		return false;
+	for (size_t i = 0; i < NR_RULES; i++) {
+		const char *name = rule_name(i);
+
+		if (strlen(name) != (size_t)(at - text) ||
+		    strncmp(name, text, at - text))
+			continue;
+		report->allowed[report->nr_allowed].rule = i;
+		report->allowed[report->nr_allowed++].device = at + 1;
+		return true;
+	}
+
+	return false;
+}
+
+/**
+ * report_allows() - whether a finding is only to be counted, and count it
+ * @report: the report
+ * @finding: the finding
+ *
+ * Return: true if it is.
+ */
+bool report_allows(struct report *report, const struct finding *finding)
+{
+	for (size_t i = 0; i < report->nr_allowed; i++) {
+		if (report->allowed[i].rule != finding->rule ||
+		    !finding->buffer ||
+		    fnmatch(report->allowed[i].device, finding->buffer->device,
+			    0))
+			continue;
+		report_count(report, COUNT_ALLOWED, 1);
+		return true;
+	}
+
+	return false;
 }
 
 /**
@@ -220,7 +285,8 @@ static void write_place(FILE *file, const struct report *report,
 	if (!address)
 		return;
 	name = symbols_name(report->symbols, address, &offset);
-	if (name)
+	/* A link register may hold anything. */
+	if (name && offset < FUNCTION_MAX)
 		snprintf(text, sizeof(text), "%s+0x%llx", name, offset);
 	else
 		snprintf(text, sizeof(text), "0x%llx", address);

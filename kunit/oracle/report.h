@@ -22,12 +22,17 @@ enum counter {
 	COUNT_SURPLUS,		/* lines maintained outside of what was asked for */
 	COUNT_LOST_TRACK,	/* calls whose return was not seen */
 	COUNT_EXPECTED,		/* findings that the guest had announced */
+	COUNT_ALLOWED,		/* findings that the user does not want to have */
 	NR_COUNTERS,
 };
 
 struct report;
 
-struct report *report_new(const struct symbols *symbols, unsigned int limit);
+struct report *report_new(void);
+void report_set(struct report *report, const struct symbols *symbols,
+		unsigned int limit);
+bool report_allow(struct report *report, const char *text);
+bool report_allows(struct report *report, const struct finding *finding);
 void report_free(struct report *report);
 void report_add(struct report *report, const struct finding *finding,
 		const struct site *site);

@@ -124,7 +124,8 @@ static void begin(void)
 	memset(&last, 0xff, sizeof(last));
 	long_addresses = false;
 	symbols = read_map();
-	report = report_new(symbols, 3);
+	report = report_new();
+	report_set(report, symbols, 3);
 	model = model_new(&config);
 	observer = observer_new(model, report, symbols, &guest);
 	put(DEVICE, NAME);
@@ -397,6 +398,26 @@ static void expected_findings_do_not_count(void)
 	finish();
 }
 
+static void allowed_findings_do_not_count(void)
+{
+	begin();
+	EXPECT_FALSE(report_allow(report, "store-owned"));
+	EXPECT_FALSE(report_allow(report, "store@*"));
+	EXPECT_TRUE(report_allow(report, "store-owned@0000:*"));
+	map_page(RAM, 64, FROM_DEVICE);
+	model_store(model, RAM, 4, CACHED);
+	EXPECT_EQ(RULE_STORE_OWNED, last.rule);
+	EXPECT_EQ(0, report_total(report));
+	/* another rule, another device */
+	model_load(model, RAM, 4, CACHED);
+	EXPECT_EQ(1, report_total(report));
+	write_guest(NAME, "0001", 4);
+	map_page(RAM, 64, FROM_DEVICE);
+	model_store(model, RAM, 4, CACHED);
+	EXPECT_EQ(3, report_total(report));
+	finish();
+}
+
 const struct test observe_tests[] = {
 	{ "observe: names_of_addresses", names_of_addresses },
 	{ "observe: finding_names_device_and_driver",
@@ -414,5 +435,7 @@ const struct test observe_tests[] = {
 	{ "observe: guest_announces", guest_announces },
 	{ "observe: expected_findings_do_not_count",
 	  expected_findings_do_not_count },
+	{ "observe: allowed_findings_do_not_count",
+	  allowed_findings_do_not_count },
 	{}
 };
