@@ -138,11 +138,15 @@ def error_line(text: str) -> str:
 
 
 class PrivateSuite:
-    """Package lists of a suite the machine does not subscribe to."""
+    """Package lists of a suite the machine does not subscribe to.
+
+    Several suites, or kinds of packages, are separated by spaces.
+    """
 
     def __init__(self, suite: str, types: str = "deb"):
         self.suite, self.types = suite, types
-        self.folder = paths.CACHE / "apt" / f"{suite}-{types}"
+        self.folder = paths.CACHE / "apt" / \
+            f"{suite}-{types}".replace(" ", "+")
         self.options = [
             "-o", f"Dir::State::Lists={self.folder / 'lists'}",
             "-o", f"Dir::Etc::SourceList={self.folder / 'suite.sources'}",

@@ -8,11 +8,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import attachment, judge, machines, paths, prepare, qemu, ranges
+from . import (attachment, judge, machines, oracle, oracle_report, paths,
+               prepare, qemu, ranges)
 from .errors import Exit, LabError
 from .evidence import Report
 from .machines import Machine
 from .options import Options
+from .oracle import Oracle
 from .output import Output
 from .ranges import Range
 from .report import Case, Results
@@ -63,6 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f"seconds until the guest is given up "
                              f"({TIMEOUT:g}, more for slow configurations "
                              "and for --rebinds)")
+    parser.add_argument("--oracle", action="store_true",
+                        help="watch the cache maintenance, see "
+                             "Documentation/cache-oracle.md")
     parser.add_argument("--rebinds", type=rounds, default=0, metavar="N",
                         help="unbind and bind the machine's device N times "
                              "first and see that no page is lost")
@@ -138,7 +143,7 @@ def execute(machine: Machine, prepared: prepare.Prepared, folder: Path,
             kernel: Path | None = None, interactive: bool = False,
             timeout: float = TIMEOUT, expect: Range | None = None,
             suite: str | None = None, rebinds: int = 0,
-            place: bool = True) -> Outcome:
+            place: bool = True, watcher: Oracle | None = None) -> Outcome:
     """One boot check: start it, watch it, judge it.
 
     @wish     kernel parameters; None: the machine's own, unless the image
@@ -146,10 +151,19 @@ def execute(machine: Machine, prepared: prepare.Prepared, folder: Path,
               give the machine's device an area then
     @rebinds  rounds of unbind and bind before the transfers
     @place    whether there is something to place; without, no such case
+    @watcher  judges the cache maintenance
     """
+    program, extra = (qemu.PROGRAM,), ()
+    if watcher:
+        machine = oracle.one_processor(machine)
+        program = watcher.emulator.command
     megabytes = memory or machine.memory
     dtb = qemu.device_tree(machine, prepared.build, folder, megabytes,
-                           coherent, overlay)
+                           coherent, overlay, program)
+    if watcher:
+        extra = tuple(oracle.arguments(watcher, machine, megabytes,
+                                       prepared.build,
+                                       folder / oracle.REPORT))
     asked, attached = wish, None
     built_in = "cma_map=" in prepared.built_in_cmdline
     by_tree = wish is None and overlay is not None and not built_in
@@ -162,7 +176,8 @@ def execute(machine: Machine, prepared: prepare.Prepared, folder: Path,
         qemu.append(machine, asked, REPORTING,
                     machine.rebind(rebinds) if rebinds else "",
                     machine.work, "guest.interactive" if interactive else ""),
-        megabytes, dtb, prepared.initrd, interactive, timeout=timeout)
+        megabytes, dtb, prepared.initrd, interactive, extra,
+        timeout=timeout, program=program)
     if options.dry_run:
         output.command(shlex.join(qemu.command(boot)))
         return Outcome([], [], Report(), qemu.Console(folder / "console.log"))
@@ -191,6 +206,11 @@ def execute(machine: Machine, prepared: prepare.Prepared, folder: Path,
             case.fail("the kernel did not get the parameters")
     for case in cases:
         case.log = str(console.log)
+    if watcher:
+        case, text = oracle_report.judge(suite, folder / oracle.REPORT,
+                                         not coherent)
+        seen.append(text)
+        cases.append(case)
     return Outcome(cases, seen, report, console)
 
 
@@ -213,17 +233,26 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     if args.interactive and not sys.stdin.isatty():
         raise LabError(Exit.USAGE, "--interactive needs a terminal to type "
                        "at, stdin is none")
-    timeout = args.timeout or limit(args.config, args.rebinds)
+    if args.oracle and args.kernel:
+        raise LabError(Exit.USAGE, "--oracle and --kernel exclude each other: "
+                       "the oracle needs the symbols of the kernel")
+    timeout = args.timeout or limit(args.config, args.rebinds) \
+        * (oracle.SLOWER if args.oracle else 1)
 
-    output.set_steps(prepare.STEPS + 1)
+    output.set_steps(prepare.STEPS + 1 + args.oracle)
     prepared = prepare.kernel(options, output, args.config, args.stock)
+    watcher = None
+    if args.oracle:
+        with output.step("oracle"):
+            watcher = oracle.ensure(options, output)
     folder = paths.run_folder("boot")
     with output.step(f"boot {machine.name}"):
         outcome = execute(
             machine, prepared, folder, options, output, wish=wish,
             coherent=args.coherent, memory=memory, overlay=args.dtso,
             kernel=args.kernel, interactive=args.interactive,
-            timeout=timeout, expect=args.expect_area, rebinds=args.rebinds)
+            timeout=timeout, expect=args.expect_area, rebinds=args.rebinds,
+            watcher=watcher)
     if options.dry_run:
         output.verdict(True, "boot: nothing was run (--dry-run)")
         return Exit.PASS
@@ -236,6 +265,8 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     output.record(**results.document(**facts))
     for line in outcome.seen:
         output.info(line)
+    if watcher:
+        oracle_report.show(output, folder / oracle.REPORT)
     for line in results.shown_problems():
         output.info(line)
     code = results.exit

@@ -9,21 +9,23 @@ nothing that matched, suites that are missing, a guest that was lost.
 import argparse
 import fnmatch
 import json
+import os
 import re
 import shlex
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from . import (generic, machines, nodes, paths, prepare, process, qemu,
-               splats, toml)
+from . import (generic, machines, nodes, oracle, oracle_report, paths,
+               prepare, process, qemu, splats, toml)
 from .errors import Exit, LabError
 from .generic import Platform
 from .machines import Machine
 from .nodes import Node
 from .options import Options
+from .oracle import Oracle
 from .output import Output
 from .report import FAILED, PASSED, SKIPPED, Case, Results
 
@@ -31,7 +33,7 @@ SUITES = paths.REPO / "kunit" / "suites.toml"
 QEMU_CONFIGS = paths.REPO / "kunit" / "qemu_configs"
 TIMEOUT = 120.0
 _KEYS = {"name", "filter", "suites", "machines", "arches", "cmdline",
-         "nodes", "allowed", "covers"}
+         "nodes", "allowed", "covers", "oracle_allowed"}
 _STATUS = {"PASS": PASSED, "SKIP": SKIPPED, "FAIL": FAILED, "ERROR": FAILED}
 
 
@@ -40,6 +42,7 @@ class Run:
     """One boot of kunit.py on one machine, or on another architecture.
 
     @covers    globs for the files that the suites are about
+    @oracle_allowed  RULE@DEVICE, what the suites do on purpose
     """
 
     name: str
@@ -50,6 +53,7 @@ class Run:
     allowed: tuple[str, ...] = ()
     nodes: tuple[Node, ...] = ()
     covers: tuple[str, ...] = ()
+    oracle_allowed: tuple[str, ...] = ()
 
 
 def load(path: Path = SUITES, arches: bool = False) -> list[Run]:
@@ -80,7 +84,8 @@ def _runs(entry: dict[str, Any]) -> list[Run]:
     for key in ("name", "filter"):
         if not isinstance(entry.get(key), str) or not entry[key]:
             raise ValueError(f"{key} must be a string")
-    for key in ("suites", "machines", "arches", "allowed", "covers"):
+    for key in ("suites", "machines", "arches", "allowed", "covers",
+                "oracle_allowed"):
         value = entry.get(key, [])
         if not isinstance(value, list) or \
                 not all(isinstance(item, str) for item in value):
@@ -109,7 +114,8 @@ def _runs(entry: dict[str, Any]) -> list[Run]:
                         tuple(entry["suites"]), cmdline,
                         tuple(entry.get("allowed", [])),
                         _nodes(entry, place),
-                        tuple(entry.get("covers", []))))
+                        tuple(entry.get("covers", [])),
+                        tuple(entry.get("oracle_allowed", []))))
     return runs
 
 
@@ -140,9 +146,7 @@ def selected(runs: list[Run], names: list[str], pattern: str | None,
     runs = [run for run in runs if run.machine.name in names]
     added = " ".join(extra)
     if pattern is None:
-        return [Run(run.name, run.filter, run.machine, run.suites,
-                    f"{run.cmdline} {added}".strip(), run.allowed, run.nodes,
-                    run.covers)
+        return [replace(run, cmdline=f"{run.cmdline} {added}".strip())
                 for run in runs]
     glob = pattern.split(".")[0]
     result = []
@@ -158,7 +162,9 @@ def selected(runs: list[Run], names: list[str], pattern: str | None,
                   and "." not in pattern),
             " ".join([*cmdlines, added]).strip(),
             tuple(text for run in near for text in run.allowed),
-            tuple(dict.fromkeys(node for run in near for node in run.nodes))))
+            tuple(dict.fromkeys(node for run in near for node in run.nodes)),
+            oracle_allowed=tuple(dict.fromkeys(
+                one for run in near for one in run.oracle_allowed))))
     return result
 
 
@@ -265,9 +271,12 @@ def _failure_reason(name: str, console: list[str]) -> str:
     return "failed without an expectation in the log"
 
 
-def device_tree(run: Run, prepared: prepare.Prepared, folder: Path
-                ) -> Path | None:
-    """The blob for @run, with its nodes; None where there is none."""
+def device_tree(run: Run, prepared: prepare.Prepared, folder: Path,
+                emulator: tuple[str, ...] = (qemu.PROGRAM,)) -> Path | None:
+    """The blob for @run, with its nodes; None where there is none.
+
+    @emulator  the command that prints what the machine is like
+    """
     if not isinstance(run.machine, Machine):
         return None
     overlay = None
@@ -275,22 +284,30 @@ def device_tree(run: Run, prepared: prepare.Prepared, folder: Path
         overlay = folder / "nodes.dtso"
         overlay.write_text(nodes.overlay(run.nodes, run.machine.cells))
     return qemu.device_tree(run.machine, prepared.build, folder,
-                            run.machine.memory, False, overlay)
+                            run.machine.memory, False, overlay, emulator)
 
 
 def execute(run: Run, prepared: prepare.Prepared, folder: Path,
-            options: Options, timeout: float = TIMEOUT) -> list[Case]:
-    """Run kunit.py once; its files go into a folder of their own."""
+            options: Options, timeout: float = TIMEOUT,
+            watcher: Oracle | None = None) -> list[Case]:
+    """Run kunit.py once; its files go into a folder of their own.
+
+    @watcher  judges the cache maintenance, not on other architectures
+    """
+    if watcher and isinstance(run.machine, Machine):
+        run = replace(run, machine=oracle.one_processor(run.machine))
+        timeout *= oracle.SLOWER
     own = folder / f"{run.name}-{run.machine.name}"
     own.mkdir(parents=True)
     (own / ".kunitconfig").write_text("")
     (own / "arch").symlink_to(prepared.build / "arch")
-    dtb = device_tree(run, prepared, own)
+    dtb = device_tree(run, prepared, own,
+                      watcher.emulator.command if watcher
+                      else (qemu.PROGRAM,))
     words = command(run, prepared, own, dtb, timeout)
     (own / "cmdline").write_text(shlex.join(words) + "\n")
     result, seconds = _timed(words, own, timeout,
-                             generic.emulator(run.machine, own)
-                             if isinstance(run.machine, Platform) else {})
+                             _environment(run, prepared, own, watcher))
     if options.dry_run:
         return []
     log = own / "console.log"
@@ -302,8 +319,29 @@ def execute(run: Run, prepared: prepare.Prepared, folder: Path,
         document = json.loads((own / "kunit.json").read_text())
     except (OSError, ValueError):
         document = None
-    return judge(run, result.returncode, console, result.stdout, document,
-                 log if log.exists() else own / "kunit.log", seconds)
+    cases = judge(run, result.returncode, console, result.stdout, document,
+                  log if log.exists() else own / "kunit.log", seconds)
+    if watcher:
+        # Suites of generic code need not give anything to a device.
+        case, _ = oracle_report.judge(f"kunit-{run.machine.name}",
+                                      own / oracle.REPORT, moved=False)
+        case.name = f"{run.name} oracle"
+        cases.append(case)
+    return cases
+
+
+def _environment(run: Run, prepared: prepare.Prepared, own: Path,
+                 watcher: Oracle | None) -> dict[str, str]:
+    """What kunit.py needs to find the right QEMU."""
+    if isinstance(run.machine, Platform):
+        return generic.emulator(run.machine, own)
+    if not watcher:
+        return {}
+    return oracle.environment(
+        watcher, oracle.arguments(watcher, run.machine, run.machine.memory,
+                                  prepared.build, own / oracle.REPORT,
+                                  run.oracle_allowed),
+        own, os.environ.get("PATH", ""))
 
 
 def _timed(words: list[str], own: Path, timeout: float, env: dict[str, str]):
@@ -344,6 +382,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", type=int, metavar="S",
                         help=f"seconds per boot ({TIMEOUT:g}, more for slow "
                              "configurations)")
+    parser.add_argument("--oracle", action="store_true",
+                        help="watch the cache maintenance, see "
+                             "Documentation/cache-oracle.md")
     parser.add_argument("--stock", action="store_true",
                         help="the kernel without the series, with --filter")
 
@@ -353,6 +394,7 @@ def _names(args: argparse.Namespace) -> list[str]:
     if args.arch:
         for option, given in (("--machine", args.machine),
                               ("--config", args.config != "default"),
+                              ("--oracle", args.oracle),
                               ("--stock", args.stock)):
             if given:
                 raise LabError(Exit.USAGE, f"--arch and {option} exclude each "
@@ -390,14 +432,19 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
         output.set_steps(generic.STEPS + len(runs))
         prepared = generic.kernel(options, output, generic.find(args.arch))
     else:
-        output.set_steps(prepare.STEPS + len(runs))
+        output.set_steps(prepare.STEPS + len(runs) + args.oracle)
         prepared = prepare.kernel(options, output, args.config, args.stock)
+    watcher = None
+    if args.oracle:
+        with output.step("oracle"):
+            watcher = oracle.ensure(options, output)
     folder = paths.run_folder("kunit")
     results = Results()
     for run in runs:
         with output.step(f"kunit {run.name} on {run.machine.name}"):
             results.extend(execute(run, prepared, folder, options,
-                                   args.timeout or limit(args.config)))
+                                   args.timeout or limit(args.config),
+                                   watcher))
     if options.dry_run:
         output.verdict(True, "kunit: nothing was run (--dry-run)")
         return Exit.PASS

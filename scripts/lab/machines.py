@@ -24,6 +24,8 @@ class Machine:
     @work        words for the guest that make this device move data
     @cells       #address-cells and #size-cells of its device tree
     @config      the only configuration that it is for, "" for all others
+    @line        bytes in a line of the data cache of the real processor
+    @outer       address of its PL310, 0: it has none
     """
 
     name: str
@@ -43,6 +45,8 @@ class Machine:
     work: str
     cells: int
     config: str = ""
+    line: int = 64
+    outer: int = 0
 
     @property
     def wish(self) -> str:
@@ -76,7 +80,7 @@ DEFAULT = {
                 node="/axi/dma-controller@f8003000", driver="amba/dma-pl330",
                 label="cmadevlabel", start="32M",
                 work="guest.dmatest=f8003000.dma-controller:240:2",
-                cells=1),
+                cells=1, line=32, outer=0xf8f02000),
         # highmem=off: without LPAE the kernel cannot reach PCI above 4 GiB.
         Machine(name="virt",
                 qemu=("-machine", "virt,highmem=off", "-cpu", "cortex-a15",

@@ -29,6 +29,7 @@ _PANIC = re.compile(rb"Kernel panic - not syncing")
 class Boot:
     """One boot: what is started and where its files go.
 
+    @program  what starts QEMU
     @timeout  seconds for all of it
     @silence  seconds without a byte, 0: any number
     @spin     the same in processor time of QEMU, which a busy machine does
@@ -47,6 +48,7 @@ class Boot:
     timeout: float = 60.0
     silence: float = 0.0
     spin: float = 0.0
+    program: tuple[str, ...] = (PROGRAM,)
 
 
 @dataclass
@@ -77,8 +79,9 @@ def append(machine: Machine, *parts: str) -> str:
     return " ".join(part for part in (machine.cmdline, *parts) if part)
 
 
-def _hardware(machine: Machine, memory: int) -> list[str]:
-    return [PROGRAM, *machine.qemu, "-m", f"{memory}M", "-nodefaults",
+def _hardware(machine: Machine, memory: int,
+              program: tuple[str, ...]) -> list[str]:
+    return [*program, *machine.qemu, "-m", f"{memory}M", "-nodefaults",
             "-no-reboot", "-display", "none"]
 
 
@@ -90,7 +93,7 @@ def _quote(path: Path) -> str:
 def command(boot: Boot) -> list[str]:
     """The exact QEMU command of @boot."""
     machine = boot.machine
-    words = _hardware(machine, boot.memory)
+    words = _hardware(machine, boot.memory, boot.program)
     if boot.interactive:
         words += [*machine.serial_before,
                   "-chardev", "stdio,id=console,mux=on,signal=off,logfile="
@@ -109,7 +112,8 @@ def command(boot: Boot) -> list[str]:
 
 
 def device_tree(machine: Machine, build: Path, folder: Path, memory: int,
-                coherent: bool, overlay: Path | None) -> Path:
+                coherent: bool, overlay: Path | None,
+                program: tuple[str, ...] = (PROGRAM,)) -> Path:
     """The DTB for a boot, with @overlay applied, below @folder.
 
     The tree that QEMU makes for virt calls every device dma-coherent, so
@@ -123,7 +127,7 @@ def device_tree(machine: Machine, build: Path, folder: Path, memory: int,
                                        "coherent devices; virt has")
         base = build / "arch" / "arm" / "boot" / "dts" / machine.dtb
     else:
-        base = _generated_tree(machine, folder, memory, coherent, log)
+        base = _generated_tree(machine, folder, memory, coherent, log, program)
     if not overlay:
         return base
     result, blob = folder / "machine.dtb", folder / "overlay.dtbo"
@@ -150,10 +154,11 @@ def _first_line(text: str) -> str:
 
 
 def _generated_tree(machine: Machine, folder: Path, memory: int,
-                    coherent: bool, log: Path) -> Path:
+                    coherent: bool, log: Path,
+                    program: tuple[str, ...]) -> Path:
     raw, source = folder / "qemu.dtb", folder / "qemu.dts"
     base = folder / "base.dtb"
-    dump = [*_hardware(machine, memory), "-monitor", "none"]
+    dump = [*_hardware(machine, memory, program), "-monitor", "none"]
     dump[dump.index("-machine") + 1] += ",dumpdtb=" + _quote(raw)
     if process.run(dump, log=log).returncode:
         raise LabError(Exit.ENVIRONMENT,

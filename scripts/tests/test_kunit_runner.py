@@ -148,11 +148,11 @@ class Load(unittest.TestCase):
         def names(**given):
             return kunit._names(argparse.Namespace(
                 **{"arch": "arm64", "machine": None, "config": "default",
-                   "stock": False, **given}))
+                   "stock": False, "oracle": False, **given}))
         self.assertEqual(names(), ["arm64"])
         self.assertEqual(names(arch=None), ["virt", "zynq"])
         for given in ({"machine": ["virt"]}, {"config": "debug"},
-                      {"stock": True}, {"arch": "mips"}):
+                      {"stock": True}, {"oracle": True}, {"arch": "mips"}):
             with self.assertRaises(LabError) as caught:
                 names(**given)
             self.assertEqual(caught.exception.exit, Exit.USAGE)
