@@ -39,7 +39,8 @@ enum hook_kind {
 	ALLOCATE,
 	FREE,
 	INNER_RANGE,		/* invalidates from start to end */
-	INNER_AREA,		/* start, size, direction */
+	INNER_MAP,		/* start, size, direction */
+	INNER_UNMAP,
 	OUTER_RANGE,		/* start and end are physical */
 };
 
@@ -67,8 +68,8 @@ static const struct {
 	{ "arch_dma_alloc", ALLOCATE },
 	{ "arch_dma_free", FREE },
 	{ "v7_dma_inv_range", INNER_RANGE },
-	{ "v7_dma_map_area", INNER_AREA },
-	{ "v7_dma_unmap_area", INNER_AREA },
+	{ "v7_dma_map_area", INNER_MAP },
+	{ "v7_dma_unmap_area", INNER_UNMAP },
 	{ "l2c210_inv_range", OUTER_RANGE },
 	{ "l2c220_inv_range", OUTER_RANGE },
 	{ "l2c310_inv_range_erratum", OUTER_RANGE },
@@ -280,9 +281,11 @@ void observer_enter(struct observer *observer, int hook)
 		call->range.start = get(observer, 0);
 		call->range.end = get(observer, 1);
 		break;
-	case INNER_AREA:
+	case INNER_MAP:
+	case INNER_UNMAP:
 		call->range.start = get(observer, 0);
 		call->range.end = call->range.start + get(observer, 1);
+		call->direction = get(observer, 2) & 3;
 		break;
 	}
 }
@@ -405,6 +408,26 @@ bool observer_waits(const struct observer *observer)
 	return observer->nr_calls;
 }
 
+static bool is_inner(enum hook_kind kind)
+{
+	return kind == INNER_RANGE || kind == INNER_MAP || kind == INNER_UNMAP;
+}
+
+/* Whether what the processor wrote is of no use any more. */
+static bool may_lose_data(const struct call *call)
+{
+	switch (hooks[call->hook].kind) {
+	case GIVE:
+	case INNER_MAP:
+		return call->direction == FROM_DEVICE;
+	case TAKE:
+	case INNER_UNMAP:
+		return call->direction != TO_DEVICE;
+	default:
+		return true;
+	}
+}
+
 /* The call that an operation is part of: the outermost that names a range. */
 static const struct call *asking(const struct observer *observer)
 {
@@ -417,14 +440,15 @@ static const struct call *asking(const struct observer *observer)
 
 		if (!is_inside(call, stack))
 			continue;
-		if (kind == GIVE || kind == TAKE)
-			return call;
-		if (kind == INNER_RANGE || kind == INNER_AREA ||
-		    kind == OUTER_RANGE)
+		if (is_inner(kind) || kind == OUTER_RANGE)
 			found = call;
+		if (kind == GIVE || kind == TAKE) {
+			found = call;
+			break;
+		}
 	}
 
-	return found;
+	return found && may_lose_data(found) ? found : NULL;
 }
 
 /**
@@ -434,7 +458,8 @@ static const struct call *asking(const struct observer *observer)
  * @physical: the same, physical
  * @range: what was asked for, physical
  *
- * Return: false if nothing is known that asks for it.
+ * Return: false if nothing is known that asks for it. Data outside of that range
+ * must not get lost.
  */
 bool observer_asked_for(const struct observer *observer, u32 address,
 			u64 physical, struct range *range)
@@ -444,8 +469,7 @@ bool observer_asked_for(const struct observer *observer, u32 address,
 	if (!call || hooks[call->hook].kind == OUTER_RANGE)
 		return false;
 	*range = call->range;
-	if (hooks[call->hook].kind == INNER_RANGE ||
-	    hooks[call->hook].kind == INNER_AREA) {
+	if (is_inner(hooks[call->hook].kind)) {
 		/* good for the page of the address, which is enough */
 		range->start += physical - address;
 		range->end += physical - address;
@@ -466,8 +490,7 @@ bool observer_asked_for_outer(const struct observer *observer,
 {
 	const struct call *call = asking(observer);
 
-	if (!call || hooks[call->hook].kind == INNER_RANGE ||
-	    hooks[call->hook].kind == INNER_AREA)
+	if (!call || is_inner(hooks[call->hook].kind))
 		return false;
 	*range = call->range;
 	return true;

@@ -9,10 +9,11 @@ the series. Its name says what the mistake is:
     Bug: what is wrong, and what a user would see of it
     Rows: names of rows of the boot matrix, for what KUnit cannot see
     Needs: oracle
+    Rule: the rule of the oracle that it breaks, for `mutate --oracle`
     Survives: why no test can tell, if that is known
 
 `Bug` has to be there. `Needs: oracle` is for what only a model of the caches
-can see. Rows have to be of the configuration `default`.
+can see; with a Rule, only `mutate --oracle` tries it. Rows have to be of the configuration `default`.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ from .errors import Exit, LabError
 from .rows import Row
 
 FOLDER = paths.REPO / "kunit" / "mutants"
-KEYS = ("SPDX-License-Identifier", "Bug", "Rows", "Needs", "Survives")
+KEYS = ("SPDX-License-Identifier", "Bug", "Rows", "Needs", "Rule", "Survives")
 _KEY = re.compile(r"([A-Za-z-]+):\s*(.*)")
 _FILE = re.compile(r"^diff --git a/(\S+) b/(\S+)$", re.M)
 
@@ -38,6 +39,7 @@ class Mutant:
     @files     what it changes
     @rows      names of rows that are booted before KUnit is tried
     @oracle    only a model of the caches can see it
+    @rule      which rule of that it breaks, else empty
     @survives  why no test can see it, else empty
     """
 
@@ -48,6 +50,7 @@ class Mutant:
     rows: tuple[str, ...] = ()
     oracle: bool = False
     survives: str = ""
+    rule: str = ""
 
     @property
     def digest(self) -> str:
@@ -90,7 +93,8 @@ def parse(path: Path, table: list[Row]) -> Mutant:
             raise ValueError(f"Rows: kunit/matrix has no row {name!r} of the "
                              f"configuration {rows.DEFAULT_CONFIG}")
     return Mutant(path.stem, path, values["Bug"], files, names,
-                  "Needs" in values, values.get("Survives", ""))
+                  "Needs" in values, values.get("Survives", ""),
+                  values.get("Rule", ""))
 
 
 def _head(text: str) -> dict[str, str]:

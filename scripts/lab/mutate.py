@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from . import (boot_table, build, git, guest, kconfig, kunit, matrix, mutants,
-               mutants_document, outcome, packages, paths, prepare, process,
-               qemu, rows, source, tree)
+               mutants_document, mutate_oracle, oracle, outcome, packages,
+               paths, prepare, process, qemu, rows, source, tree)
 from .errors import Exit, LabError
 from .mutants import Mutant
 from .options import Options
@@ -112,6 +112,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=_jobs, default=1, metavar="N",
                         help="work on N mutants at a time, each in a tree of "
                              "its own (1)")
+    parser.add_argument("--oracle", action="store_true",
+                        help="only mutants that break a rule of the cache "
+                             "oracle: does that flag it?")
     parser.add_argument("--resume", action="store_true",
                         help="keep the verdicts of earlier runs on the same "
                              "tree, mutants and tests")
@@ -227,10 +230,10 @@ def image_digest(prepared: Prepared) -> str:
     return hashlib.sha256(prepared.kernel.read_bytes()).hexdigest()
 
 
-def make_slot(number: int, head: str, version: str, output: Output,
-              jobs: int) -> Slot:
-    """Work tree @number at @head, built without a mistake."""
-    own = FOLDER / str(number)
+def make_slot(name: str, head: str, version: str, output: Output,
+              jobs: int, config: list[Path]) -> Slot:
+    """Work tree @name at @head, built from the fragments @config."""
+    own = FOLDER / name
     work, folder, log = own / "tree", own / "build", own / "build.log"
     log.unlink(missing_ok=True)
     if not (work / ".git").exists() or git.resolve(work, "HEAD") is None:
@@ -241,7 +244,7 @@ def make_slot(number: int, head: str, version: str, output: Output,
     else:
         git.run(work, "checkout", "-q", "--force", "--detach", head, log=log)
     build.prepare_folder(folder, work)
-    build.configure(work, folder, fragments(), log, output)
+    build.configure(work, folder, config, log, output)
     build.make(work, folder, list(prepare.TARGETS), log, output,
                extra=[f"-j{jobs}"])
     initrd = guest.initramfs(output, work, folder)
@@ -365,6 +368,11 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     """Prepare, try the kernel as it is, then each mutant; see above."""
     table = rows.load()
     chosen = select(mutants.load(table), args.only)
+    if args.oracle:
+        chosen = mutate_oracle.chosen(chosen)
+        mutate_oracle.check_rules(chosen)
+    else:
+        chosen = [one for one in chosen if not (one.oracle and one.rule)]
     runs = kunit.load()
     output.set_steps(6)
     with output.step("packages"):
@@ -382,6 +390,8 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
         raise LabError(Exit.BUILD, f"{short(paths.TREE)} has uncommitted "
                        "changes: commit them, mutants are made from HEAD")
     with paths.lock("mutate"):
+        if args.oracle:
+            return _run_oracle(chosen, version, not args.only, options, output)
         return _run(args, chosen, runs, wanted_rows(chosen, table), version,
                     options, output)
 
@@ -405,8 +415,8 @@ def _run(args: argparse.Namespace, chosen: list[Mutant], runs: list[kunit.Run],
     slots: list[Slot] = []
     with output.step("build without a mistake"):
         for number in range(1, min(args.jobs, len(left)) + 1):
-            slots.append(make_slot(number, head, version, output,
-                                   build.jobs()))
+            slots.append(make_slot(str(number), head, version, output,
+                                   build.jobs(), fragments()))
     for one in list(left):
         reason = mutants.refusal(one, slots[0].prepared.tree)
         if reason:
@@ -439,6 +449,68 @@ def _run(args: argparse.Namespace, chosen: list[Mutant], runs: list[kunit.Run],
             output.note(f"{len(chosen) - len(left)} known")
     return _conclude(args, [(one, found[one.name]) for one in chosen], folder,
                      version, output)
+
+
+def _run_oracle(chosen: list[Mutant], version: str, all_of_them: bool,
+                options: Options, output: Output) -> Exit:
+    """`--oracle`: each mutant until its rule is broken."""
+    head = git.ask(paths.TREE, "rev-parse", "HEAD").strip()
+    folder = paths.run_folder("mutate")
+    with output.step("build without a mistake"):
+        slot = make_slot("oracle", head, version, output, build.jobs(),
+                         mutate_oracle.fragments())
+        watcher = oracle.ensure(options, output)
+
+    def trials():
+        return mutate_oracle.trials(slot.prepared, watcher, options, output)
+
+    with output.step("test without a mistake"):
+        mutate_oracle.unmutated(trials(), folder / "unmutated")
+    results, found = Results(), []
+    with output.step(f"try {len(chosen)} mutants"):
+        for one in chosen:
+            case = results.add(Case("oracle", one.name,
+                                    log=str(folder / one.name)))
+            try:
+                by, broken = _examine_oracle(one, slot, trials(),
+                                             folder / one.name, output)
+            except LabError as error:
+                if error.exit != Exit.BUILD:
+                    raise
+                case.fail(error.message, Exit.BUILD)
+                output.info(f"{one.name}: ERROR, {error.message}")
+                continue
+            found.append((one, by, broken))
+            if by:
+                output.info(f"{one.name}: {one.rule} in {by}")
+            else:
+                case.fail(f"not flagged as {one.rule}, but as "
+                          f"{broken or 'nothing'}")
+                output.info(f"{one.name}: {case.message}")
+    if all_of_them and len(found) == len(chosen):
+        paths.replace(mutate_oracle.DOCUMENT,
+                      mutate_oracle.render(found, version))
+        output.info(f"wrote {short(mutate_oracle.DOCUMENT)}")
+    return results.conclude(
+        output, folder, "mutate", f"Linux {version}: "
+        f"{sum(bool(by) for _, by, _ in found)} of {len(chosen)} flagged with "
+        "the right rule", version=version)
+
+
+def _examine_oracle(mutant: Mutant, slot: Slot, trials, folder: Path,
+                    output: Output) -> tuple[str, str]:
+    folder.mkdir(parents=True)
+    prepared = slot.prepared
+    try:
+        mutants.apply(mutant, prepared.tree, folder / "build.log")
+        build.make(prepared.tree, prepared.build, ["zImage"],
+                   folder / "build.log", output)
+        if image_digest(prepared) == slot.image:
+            raise LabError(Exit.BUILD, "the image is the same: this code is "
+                           "not built, or the change is none")
+        return mutate_oracle.flagged(mutant, trials, folder)
+    finally:
+        mutants.revert(mutant, prepared.tree)
 
 
 def _conclude(args: argparse.Namespace, found: list[tuple[Mutant, Verdict]],

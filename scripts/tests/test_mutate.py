@@ -271,7 +271,8 @@ class TheVerb(unittest.TestCase):
             text = stack.enter_context(redirect_stdout(io.StringIO()))
             try:
                 return mutate.main(argparse.Namespace(
-                    only=list(only), resume=resume, jobs=jobs),
+                    only=list(only), resume=resume, jobs=jobs,
+                    oracle=False),
                     Options(), Output(Options()))
             finally:
                 self.text = text.getvalue()

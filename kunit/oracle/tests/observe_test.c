@@ -279,6 +279,21 @@ static void outermost_range_was_asked_for(void)
 				       &range));
 	EXPECT_EQ(RAM + 8, range.start);
 	EXPECT_EQ(RAM + 24, range.end);
+	/* nothing may get lost of what a device shall read */
+	observer_return(observer, DRIVER & ~1u);
+	registers[SP] += 16;
+	observer_return(observer, DRIVER & ~1u);
+	EXPECT_FALSE(observer_waits(observer));
+	registers[0] = RAM + 8;
+	registers[1] = 16;
+	registers[2] = TO_DEVICE;
+	enter(0xc0100200);
+	registers[SP] -= 16;
+	registers[0] = 0xc1000000;
+	registers[1] = 0xc1000080;
+	enter(0xc0100600);
+	EXPECT_FALSE(observer_asked_for(observer, 0xc1000040, RAM + 0x40,
+					&range));
 	/* on the stack of an interrupt nothing is known */
 	registers[SP] -= 0x10000;
 	EXPECT_FALSE(observer_asked_for(observer, 0xc1000040, RAM + 0x40,
