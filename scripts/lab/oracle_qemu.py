@@ -64,7 +64,7 @@ def version(command: tuple[str, ...]) -> str:
         result = process.run([*command, "--version"], capture=True, query=True)
     except LabError:
         return ""
-    match = re.match(r"QEMU emulator version (.*)", result.stdout)
+    match = re.match(r"QEMU emulator version (\d.*)", result.stdout)
     return match[1].strip() if match else ""
 
 
