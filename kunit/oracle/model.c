@@ -437,16 +437,33 @@ static void check_lost(struct model *model, const struct unit *unit,
 		      0, buffer_of(model, unit));
 }
 
+/* Of the bytes @before, those that are dirty in no cache any more have gone. */
+static void tell_gone(struct model *model, const struct unit *unit, u64 address,
+		      u32 before, enum cache_op op)
+{
+	u32 gone = before & ~(unit->dirty_inner | unit->dirty_outer);
+
+	if (!gone)
+		return;
+	if (op & CLEAN && model->config.written_back)
+		model->config.written_back(address, gone);
+	if (op == INVALIDATE && model->config.dropped)
+		model->config.dropped(address, gone);
+}
+
 static void inner_unit(struct model *model, unsigned int cpu, enum cache_op op,
 		       u64 address, const struct range *asked_for)
 {
 	struct unit *unit = make_unit(model, address);
+	u32 before;
 
 	if (!unit)
 		return;
 	if (op == INVALIDATE)
 		check_lost(model, unit, address, unit->dirty_inner, asked_for);
+	before = unit->dirty_inner;
 	unit->dirty_inner = 0;
+	tell_gone(model, unit, address, before, op);
 	if (op & INVALIDATE && unit->flags & STALE_INNER) {
 		/* What is fetched next comes from the outer cache. */
 		if (unit->flags & STALE_OUTER)
@@ -483,11 +500,19 @@ static void each_unit(struct model *model,
 		      void (*function)(struct unit *unit, enum cache_op op),
 		      enum cache_op op)
 {
+	u64 address = model->config.ram.start;
+
 	for (size_t i = 0; i < model->nr_pages; i++) {
-		if (!model->pages[i])
-			continue;
-		for (unsigned int n = 0; n < UNITS_PER_PAGE; n++)
-			function(&model->pages[i]->units[n], op);
+		struct page *page = model->pages[i];
+
+		for (unsigned int n = 0; page && n < UNITS_PER_PAGE; n++) {
+			struct unit *unit = &page->units[n];
+			u32 before = unit->dirty_inner | unit->dirty_outer;
+
+			function(unit, op);
+			tell_gone(model, unit, address + n * UNIT, before, op);
+		}
+		address += GUEST_PAGE;
 	}
 }
 
@@ -542,11 +567,13 @@ void model_outer(struct model *model, enum cache_op op, u64 address,
 {
 	u64 start = address & ~(u64)(UNIT - 1);
 	struct unit *unit = make_unit(model, start);
+	u32 before;
 
 	if (!unit)
 		return;
 	if (op == INVALIDATE)
 		check_lost(model, unit, start, unit->dirty_outer, asked_for);
+	before = unit->dirty_outer;
 	/* What the inner cache still has, or is writing back, comes later. */
 	if (unit->pending_inner && unit->dirty_outer) {
 		unit->flags |= NOT_WAITED;
@@ -555,6 +582,7 @@ void model_outer(struct model *model, enum cache_op op, u64 address,
 			unit->flags |= TOO_EARLY;
 		unit->dirty_outer &= unit->dirty_inner;
 	}
+	tell_gone(model, unit, start, before, op);
 	if (op & INVALIDATE)
 		unit->flags &= ~STALE_OUTER;
 	if (!(unit->flags & PENDING_OUTER))
@@ -851,6 +879,39 @@ void model_coherent(struct model *model, const struct buffer *buffer)
 		unit->buffer = index;
 		update_watched(model, cursor.at, before, unit);
 	}
+}
+
+/**
+ * model_dirty() - which bytes the memory may not have yet
+ * @model: the model
+ * @address: physical, of a unit
+ *
+ * Return: A bit for each byte of the unit.
+ */
+u32 model_dirty(const struct model *model, u64 address)
+{
+	const struct page *page = find_page(model, address);
+	const struct unit *unit;
+
+	if (!page)
+		return 0;
+	unit = &page->units[address % GUEST_PAGE / UNIT];
+	return unit->dirty_inner | unit->dirty_outer;
+}
+
+/**
+ * model_stale() - whether a cache may have older data than the memory
+ * @model: the model
+ * @address: physical, of a unit
+ *
+ * Return: true if it may.
+ */
+bool model_stale(const struct model *model, u64 address)
+{
+	const struct page *page = find_page(model, address);
+
+	return page && page->units[address % GUEST_PAGE / UNIT].flags &
+	       (STALE_INNER | STALE_OUTER);
 }
 
 /**

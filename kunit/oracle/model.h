@@ -62,6 +62,9 @@ struct model_config {
 	struct range ram;
 	unsigned int line;	/* bytes in a line of the inner cache */
 	void (*found)(const struct finding *finding, void *opaque);
+	/* may be NULL: dirty bytes have reached the memory, or are lost */
+	void (*written_back)(u64 address, u32 mask);
+	void (*dropped)(u64 address, u32 mask);
 	void *opaque;
 };
 
@@ -93,6 +96,8 @@ void model_take_begin(struct model *model, const struct range *range,
 void model_take_end(struct model *model, const struct buffer *buffer);
 void model_forget(struct model *model, const struct range *range);
 void model_coherent(struct model *model, const struct buffer *buffer);
+u32 model_dirty(const struct model *model, u64 address);
+bool model_stale(const struct model *model, u64 address);
 unsigned int model_judge(struct model *model, const struct range *range,
 			 enum direction direction, bool taken);
 

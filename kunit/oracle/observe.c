@@ -347,6 +347,20 @@ static void return_allocated(struct observer *observer, struct call *call)
 	model_coherent(observer->model, &buffer);
 }
 
+static void give(struct observer *observer, const struct buffer *buffer)
+{
+	if (observer->guest.giving)
+		observer->guest.giving(buffer);
+	model_give_end(observer->model, buffer);
+}
+
+static void take(struct observer *observer, const struct buffer *buffer)
+{
+	if (observer->guest.taking)
+		observer->guest.taking(buffer);
+	model_take_end(observer->model, buffer);
+}
+
 static void end(struct observer *observer, struct call *call)
 {
 	struct buffer buffer = {};
@@ -356,12 +370,12 @@ static void end(struct observer *observer, struct call *call)
 	case GIVE:
 		describe(observer, call, &buffer);
 		report_count(observer->report, COUNT_GIVEN, 1);
-		model_give_end(observer->model, &buffer);
+		give(observer, &buffer);
 		break;
 	case TAKE:
 		describe(observer, call, &buffer);
 		report_count(observer->report, COUNT_TAKEN, 1);
-		model_take_end(observer->model, &buffer);
+		take(observer, &buffer);
 		break;
 	case API_UNMAP:
 		/* Nothing else says that the device no longer has it. */
@@ -516,14 +530,14 @@ void observer_announce(struct observer *observer, u32 address, u32 pc)
 	buffer.direction = call.direction & 3;
 	switch (call.event) {
 	case ORACLE_GIVE:
-		model_give_end(observer->model, &buffer);
+		give(observer, &buffer);
 		break;
 	case ORACLE_DONE:
 		model_take_begin(observer->model, &buffer.range,
 				 buffer.direction);
 		break;
 	case ORACLE_TAKE:
-		model_take_end(observer->model, &buffer);
+		take(observer, &buffer);
 		break;
 	case ORACLE_QUERY_GIVE:
 	case ORACLE_QUERY_TAKE:

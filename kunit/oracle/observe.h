@@ -11,6 +11,9 @@ struct guest {
 	u32 (*get)(unsigned int number);	/* r0 to r15 */
 	bool (*read)(u32 address, void *data, unsigned int size);
 	bool (*write)(u32 address, const void *data, unsigned int size);
+	/* may be NULL: a buffer is about to be a device's, or the processor's */
+	void (*giving)(const struct buffer *buffer);
+	void (*taking)(const struct buffer *buffer);
 	/* Physical addresses take two registers. */
 	bool (*has_long_addresses)(void);
 };

@@ -4,7 +4,7 @@
  *
  *	-plugin oracle.so,ram=START:SIZE,symbols=System.map,report=FILE
  *		[,line=BYTES][,pl310=ADDRESS][,limit=N]
- *		[,allow=RULE@DEVICE]…
+ *		[,allow=RULE@DEVICE]…[,incoherent=on]
  */
 
 #include <inttypes.h>
@@ -16,6 +16,7 @@
 #include <qemu-plugin.h>
 
 #include "decode.h"
+#include "incoherent.h"
 #include "model.h"
 #include "observe.h"
 #include "pl310.h"
@@ -34,7 +35,8 @@
 #define LIMIT		3
 #define FIRST_WIDE_THUMB	0xe800
 #define OPTIONS		"ram=START:SIZE, symbols=FILE, report=FILE, " \
-			"line=BYTES, pl310=ADDRESS, limit=N, allow=RULE@DEVICE"
+			"line=BYTES, pl310=ADDRESS, limit=N, " \
+			"allow=RULE@DEVICE, incoherent=on"
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
@@ -74,6 +76,7 @@ static struct {
 	struct report *report;
 	struct symbols *symbols;
 	struct observer *observer;
+	struct incoherent *incoherent;	/* NULL: don't be */
 	struct processor processors[PROCESSORS];
 	unsigned int nr_processors;
 	unsigned int current;
@@ -207,6 +210,28 @@ static void found(const struct finding *finding, void *opaque)
 {
 	(void)opaque;
 	observer_found(oracle.observer, finding, oracle.pc);
+}
+
+/* Being incoherent, if the user wants it */
+
+static void written_back(u64 address, u32 mask)
+{
+	incoherent_written_back(oracle.incoherent, address, mask);
+}
+
+static void dropped(u64 address, u32 mask)
+{
+	incoherent_dropped(oracle.incoherent, address, mask);
+}
+
+static void giving(const struct buffer *buffer)
+{
+	incoherent_give(oracle.incoherent, oracle.model, buffer);
+}
+
+static void taking(const struct buffer *buffer)
+{
+	incoherent_take(oracle.incoherent, oracle.model, buffer);
 }
 
 /* What instructions do */
@@ -391,6 +416,9 @@ static void access_part(qemu_plugin_meminfo_t info, u32 address,
 		if (store)
 			device_access(info, physical);
 	} else if (store) {
+		if (oracle.incoherent)
+			incoherent_store(oracle.incoherent, physical, size,
+					 seen->cached);
 		model_store(oracle.model, physical, size, seen->cached);
 	} else if (!seen->cached ||
 		   model_watches_loads(oracle.model, physical)) {
@@ -602,8 +630,13 @@ static bool parse_ram(const char *text)
 	return !*end && size && !(size % GUEST_PAGE);
 }
 
-static bool parse(char *argument, struct model_config *config,
-		  unsigned long *limit)
+struct settings {
+	struct model_config *config;
+	unsigned long limit;
+	bool incoherent;
+};
+
+static bool parse(char *argument, struct settings *settings)
 {
 	char *value = strchr(argument, '=');
 	char *end = NULL;
@@ -617,6 +650,9 @@ static bool parse(char *argument, struct model_config *config,
 		oracle.report_path = value;
 		return true;
 	}
+	if (!strcmp(argument, "incoherent"))
+		return qemu_plugin_bool_parse(argument, value,
+					      &settings->incoherent);
 	if (!strcmp(argument, "allow"))
 		return report_allow(oracle.report, value);
 	if (!strcmp(argument, "symbols")) {
@@ -624,11 +660,11 @@ static bool parse(char *argument, struct model_config *config,
 		return oracle.symbols;
 	}
 	if (!strcmp(argument, "line"))
-		config->line = strtoul(value, &end, 0);
+		settings->config->line = strtoul(value, &end, 0);
 	else if (!strcmp(argument, "pl310"))
 		oracle.pl310 = strtoull(value, &end, 0);
 	else if (!strcmp(argument, "limit"))
-		*limit = strtoul(value, &end, 0);
+		settings->limit = strtoul(value, &end, 0);
 	return end && !*end;
 }
 
@@ -641,14 +677,14 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id,
 					   const qemu_info_t *info, int argc,
 					   char **argv)
 {
-	static const struct guest guest = {
+	struct guest guest = {
 		.get = guest_get,
 		.read = guest_read,
 		.write = guest_write,
 		.has_long_addresses = guest_has_long_addresses,
 	};
 	struct model_config config = { .line = 64, .found = found };
-	unsigned long limit = LIMIT;
+	struct settings settings = { .config = &config, .limit = LIMIT };
 
 	if (!info->system_emulation || strcmp(info->target_name, "arm")) {
 		fprintf(stderr, "oracle: it is for qemu-system-arm\n");
@@ -656,7 +692,7 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id,
 	}
 	oracle.report = report_new();
 	for (int i = 0; i < argc; i++) {
-		if (!parse(argv[i], &config, &limit)) {
+		if (!parse(argv[i], &settings)) {
 			fprintf(stderr, "oracle: %s: no good value, or no option; " OPTIONS "\n",
 				argv[i]);
 			return 1;
@@ -669,8 +705,15 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id,
 	}
 	oracle.several = info->system.max_vcpus > 1;
 	config.ram = oracle.ram;
+	if (settings.incoherent) {
+		oracle.incoherent = incoherent_new(&config.ram, host_of);
+		config.written_back = written_back;
+		config.dropped = dropped;
+		guest.giving = giving;
+		guest.taking = taking;
+	}
 	oracle.model = model_new(&config);
-	report_set(oracle.report, oracle.symbols, limit);
+	report_set(oracle.report, oracle.symbols, settings.limit);
 	oracle.observer = observer_new(oracle.model, oracle.report,
 				       oracle.symbols, &guest);
 	oracle.bytes = g_byte_array_new();

@@ -65,9 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f"seconds until the guest is given up "
                              f"({TIMEOUT:g}, more for slow configurations "
                              "and for --rebinds)")
-    parser.add_argument("--oracle", action="store_true",
-                        help="watch the cache maintenance, see "
-                             "Documentation/cache-oracle.md")
+    oracle.add_arguments(parser)
     parser.add_argument("--rebinds", type=rounds, default=0, metavar="N",
                         help="unbind and bind the machine's device N times "
                              "first and see that no page is lost")
@@ -233,6 +231,7 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     if args.interactive and not sys.stdin.isatty():
         raise LabError(Exit.USAGE, "--interactive needs a terminal to type "
                        "at, stdin is none")
+    args.oracle = args.oracle or args.incoherent
     if args.oracle and args.kernel:
         raise LabError(Exit.USAGE, "--oracle and --kernel exclude each other: "
                        "the oracle needs the symbols of the kernel")
@@ -244,7 +243,7 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     watcher = None
     if args.oracle:
         with output.step("oracle"):
-            watcher = oracle.ensure(options, output)
+            watcher = oracle.ensure(options, output, args.incoherent)
     folder = paths.run_folder("boot")
     with output.step(f"boot {machine.name}"):
         outcome = execute(

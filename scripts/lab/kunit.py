@@ -382,9 +382,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", type=int, metavar="S",
                         help=f"seconds per boot ({TIMEOUT:g}, more for slow "
                              "configurations)")
-    parser.add_argument("--oracle", action="store_true",
-                        help="watch the cache maintenance, see "
-                             "Documentation/cache-oracle.md")
+    oracle.add_arguments(parser)
     parser.add_argument("--stock", action="store_true",
                         help="the kernel without the series, with --filter")
 
@@ -410,6 +408,7 @@ def _names(args: argparse.Namespace) -> list[str]:
 
 def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     """Prepare, run each boot, judge; see the module's docstring."""
+    args.oracle = args.oracle or args.incoherent
     names = _names(args)
     if args.timeout is not None and not 1 <= args.timeout <= 86400:
         raise LabError(Exit.USAGE, f"--timeout {args.timeout}: 1 to 86400 "
@@ -437,7 +436,7 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
     watcher = None
     if args.oracle:
         with output.step("oracle"):
-            watcher = oracle.ensure(options, output)
+            watcher = oracle.ensure(options, output, args.incoherent)
     folder = paths.run_folder("kunit")
     results = Results()
     for run in runs:

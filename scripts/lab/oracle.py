@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The cache oracle: build the plugin, and put it into a QEMU command."""
 
+import argparse
 import hashlib
 import shlex
 import shutil
@@ -28,24 +29,39 @@ exec {command} "$@" {arguments}
 
 @dataclass(frozen=True)
 class Oracle:
-    """The plugin and the QEMU that loads it."""
+    """The plugin and the QEMU that loads it.
+
+    @incoherent  QEMU shall behave as if there were caches
+    """
 
     emulator: Emulator
     plugin: Path
+    incoherent: bool = False
 
 
-def ensure(options: Options, output: Output) -> Oracle:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """--oracle and --incoherent."""
+    parser.add_argument("--oracle", action="store_true",
+                        help="watch the cache maintenance, see "
+                             "Documentation/cache-oracle.md")
+    parser.add_argument("--incoherent", action="store_true",
+                        help="the same, and let devices and the processor "
+                             "see wrong data where maintenance is missing")
+
+
+def ensure(options: Options, output: Output, incoherent: bool = False
+           ) -> Oracle:
     """Find or fetch QEMU, build the plugin unless nothing has changed."""
     if options.dry_run:
         return Oracle(Emulator((oracle_qemu.PROGRAM,), "", Path("/"), ()),
-                      paths.TOOLS / "oracle.so")
+                      paths.TOOLS / "oracle.so", incoherent)
     emulator = oracle_qemu.ensure(output)
     output.note(f"QEMU {emulator.version.split()[0]}")
     plugin = paths.TOOLS / f"oracle-{_digest(emulator)}" / "oracle.so"
     if not plugin.exists():
         with paths.lock("oracle"):
             _build(emulator, plugin)
-    return Oracle(emulator, plugin)
+    return Oracle(emulator, plugin, incoherent)
 
 
 def _digest(emulator: Emulator) -> str:
@@ -88,6 +104,8 @@ def arguments(oracle: Oracle, machine: Machine, memory: int, build: Path,
               f"report={_option(report)}", f"line={machine.line}"]
     if machine.outer:
         values.append(f"pl310={machine.outer:#x}")
+    if oracle.incoherent:
+        values.append("incoherent=on")
     values += [f"allow={_option(one)}" for one in allowed]
     return ["-plugin", ",".join(values)]
 

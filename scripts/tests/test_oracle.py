@@ -9,6 +9,7 @@ import stat
 import subprocess
 import tempfile
 import unittest
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -125,6 +126,11 @@ class CommandLine(unittest.TestCase):
         self.assertIn("ram=0x40000000:0x10000000,", words[1])
         self.assertIn("line=64", words[1])
         self.assertNotIn("pl310", words[1])
+        self.assertNotIn("incoherent", words[1])
+        words = oracle.arguments(replace(self.watcher, incoherent=True),
+                                 machines.MACHINES["virt"], 256, Path("/b"),
+                                 Path("/r"))
+        self.assertIn(",incoherent=on", words[1])
 
     def test_one_processor(self):
         machine = oracle.one_processor(machines.MACHINES["virt"])

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "../incoherent.h"
 #include "../model.h"
 #include "../pl310.h"
 #include "test.h"
@@ -506,6 +507,119 @@ static void memory_that_is_not_ram(void)
 	EXPECT_EQ(0, total());
 }
 
+static char ram[0x10000];
+static struct incoherent *incoherent;
+
+static char *host(u64 address, u64 size)
+{
+	return address + size > RAM + sizeof(ram) ? NULL : ram + address - RAM;
+}
+
+static void was_written_back(u64 address, u32 mask)
+{
+	incoherent_written_back(incoherent, address, mask);
+}
+
+static void was_dropped(u64 address, u32 mask)
+{
+	incoherent_dropped(incoherent, address, mask);
+}
+
+static void begin_incoherent(void)
+{
+	struct model_config config = {
+		.ram = { RAM, RAM + sizeof(ram) }, .line = LINE, .found = found,
+		.written_back = was_written_back, .dropped = was_dropped,
+	};
+
+	begin(false);
+	model_free(model);
+	incoherent_free(incoherent);
+	memset(ram, 'a', sizeof(ram));
+	model = model_new(&config);
+	model_enable_outer(model, true);
+	incoherent = incoherent_new(&config.ram, host);
+}
+
+static void store_byte(u64 address, char value)
+{
+	*host(address, 1) = value;
+	incoherent_store(incoherent, address, 1, CACHED);
+	model_store(model, address, 1, CACHED);
+}
+
+static void give_incoherent(enum direction direction)
+{
+	struct buffer buffer = { .range = whole, .direction = direction };
+
+	incoherent_give(incoherent, model, &buffer);
+	give(direction);
+}
+
+static void take_incoherent(enum direction direction)
+{
+	struct buffer buffer = { .range = whole, .direction = direction };
+
+	incoherent_take(incoherent, model, &buffer);
+	take(direction);
+}
+
+static void device_reads_what_was_written_back(void)
+{
+	begin_incoherent();
+	/* the first store to a page makes the copy */
+	store_byte(START + 0x800, 'x');
+	store_byte(START, 'b');
+	store_byte(START + 0x100, 'c');
+	inner(CLEAN, START, START + 1);
+	outer(CLEAN, START, START + 1);
+	give_incoherent(TO_DEVICE);
+	EXPECT_EQ('b', *host(START, 1));
+	EXPECT_EQ('a', *host(START + 0x100, 1));
+	take_incoherent(TO_DEVICE);
+	EXPECT_EQ('c', *host(START + 0x100, 1));
+	/* it is in the memory later */
+	inner(CLEAN, START + 0x100, START + 0x101);
+	outer(CLEAN, START + 0x100, START + 0x101);
+	give_incoherent(TO_DEVICE);
+	EXPECT_EQ('c', *host(START + 0x100, 1));
+	incoherent_free(incoherent);
+	incoherent = NULL;
+}
+
+static void processor_reads_what_was_not_invalidated(void)
+{
+	begin_incoherent();
+	store_byte(START, 'b');
+	inner(CLEAN, START, START + 1);
+	outer(CLEAN, START, START + 1);
+	give_incoherent(FROM_DEVICE);
+	memset(host(START, SIZE), 'd', SIZE);
+	model_take_begin(model, &whole, FROM_DEVICE);
+	outer(INVALIDATE, whole.start, whole.end);
+	inner(INVALIDATE, START + LINE, whole.end);
+	take_incoherent(FROM_DEVICE);
+	EXPECT_EQ('b', *host(START, 1));
+	EXPECT_EQ('a', *host(START + 1, 1));
+	EXPECT_EQ('d', *host(START + LINE, 1));
+	incoherent_free(incoherent);
+	incoherent = NULL;
+}
+
+static void invalidated_data_is_gone(void)
+{
+	begin_incoherent();
+	store_byte(START + 0x800, 'x');
+	store_byte(START, 'b');
+	inner(INVALIDATE, START, START + 1);
+	/* it may have been evicted before */
+	EXPECT_EQ('b', *host(START, 1));
+	outer(INVALIDATE, START, START + 1);
+	EXPECT_EQ('a', *host(START, 1));
+	incoherent_free(incoherent);
+	incoherent = NULL;
+}
+
 const struct test model_tests[] = {
 	{ "model: correct_transfers_break_no_rule",
 	  correct_transfers_break_no_rule },
@@ -540,5 +654,10 @@ const struct test model_tests[] = {
 	{ "model: lines_of_64_bytes", lines_of_64_bytes },
 	{ "model: registers_of_pl310", registers_of_pl310 },
 	{ "model: memory_that_is_not_ram", memory_that_is_not_ram },
+	{ "incoherent: device_reads_what_was_written_back",
+	  device_reads_what_was_written_back },
+	{ "incoherent: processor_reads_what_was_not_invalidated",
+	  processor_reads_what_was_not_invalidated },
+	{ "incoherent: invalidated_data_is_gone", invalidated_data_is_gone },
 	{}
 };

@@ -113,7 +113,10 @@ static void put(u32 address, u32 value)
 static void begin(void)
 {
 	static const struct guest guest = {
-		get, read_guest, write_guest, has_long,
+		.get = get,
+		.read = read_guest,
+		.write = write_guest,
+		.has_long_addresses = has_long,
 	};
 	struct model_config config = {
 		.ram = { RAM, RAM + 0x10000 }, .line = 64, .found = found,
