@@ -154,16 +154,6 @@ void model_free(struct model *model)
 }
 
 /**
- * model_set_line() - the size of lines is known now
- * @model: the model
- * @line: bytes, a multiple of UNIT
- */
-void model_set_line(struct model *model, unsigned int line)
-{
-	model->config.line = line < UNIT ? UNIT : line;
-}
-
-/**
  * model_enable_outer() - switch the outer cache
  * @model: the model
  * @enable: on or off

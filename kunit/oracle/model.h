@@ -70,7 +70,6 @@ struct model_config {
 
 struct model *model_new(const struct model_config *config);
 void model_free(struct model *model);
-void model_set_line(struct model *model, unsigned int line);
 void model_enable_outer(struct model *model, bool enable);
 bool model_has_outer(const struct model *model);
 

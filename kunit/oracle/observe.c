@@ -462,51 +462,53 @@ static const struct call *asking(const struct observer *observer)
 		}
 	}
 
-	return found && may_lose_data(found) ? found : NULL;
+	return found;
 }
 
 /**
- * observer_asked_for() - what shall be invalidated in the inner cache
+ * observer_asked_for() - what shall be maintained in the inner cache
  * @observer: the observer
  * @address: virtual, of the operation
  * @physical: the same, physical
- * @range: what was asked for, physical
+ * @request: what was asked for
  *
  * Return: false if nothing is known that asks for it. Data outside of that range
  * must not get lost.
  */
 bool observer_asked_for(const struct observer *observer, u32 address,
-			u64 physical, struct range *range)
+			u64 physical, struct request *request)
 {
 	const struct call *call = asking(observer);
 
 	if (!call || hooks[call->hook].kind == OUTER_RANGE)
 		return false;
-	*range = call->range;
+	request->range = call->range;
+	request->may_lose_data = may_lose_data(call);
 	if (is_inner(hooks[call->hook].kind)) {
 		/* good for the page of the address, which is enough */
-		range->start += physical - address;
-		range->end += physical - address;
+		request->range.start += physical - address;
+		request->range.end += physical - address;
 	}
 
 	return true;
 }
 
 /**
- * observer_asked_for_outer() - what shall be invalidated in the outer cache
+ * observer_asked_for_outer() - what shall be maintained in the outer cache
  * @observer: the observer
- * @range: what was asked for, physical
+ * @request: what was asked for
  *
  * Return: false if nothing is known that asks for it.
  */
 bool observer_asked_for_outer(const struct observer *observer,
-			      struct range *range)
+			      struct request *request)
 {
 	const struct call *call = asking(observer);
 
 	if (!call || is_inner(hooks[call->hook].kind))
 		return false;
-	*range = call->range;
+	request->range = call->range;
+	request->may_lose_data = may_lose_data(call);
 	return true;
 }
 

@@ -28,10 +28,16 @@ int observer_find(const struct observer *observer, u64 address);
 void observer_enter(struct observer *observer, int hook);
 void observer_return(struct observer *observer, u32 pc);
 bool observer_waits(const struct observer *observer);
+/* What a caller of the kernel's functions wants to have maintained. */
+struct request {
+	struct range range;	/* physical */
+	bool may_lose_data;	/* what the processor wrote is of no use */
+};
+
 bool observer_asked_for(const struct observer *observer, u32 address,
-			u64 physical, struct range *range);
+			u64 physical, struct request *request);
 bool observer_asked_for_outer(const struct observer *observer,
-			      struct range *range);
+			      struct request *request);
 void observer_announce(struct observer *observer, u32 address, u32 pc);
 void observer_found(struct observer *observer, const struct finding *finding,
 		    u32 pc);

@@ -17,6 +17,18 @@
 #define FLUSH_WAY	0x7fc
 
 /**
+ * pl310_is_line() - whether a register maintains a line by its address
+ * @offset: of the register
+ *
+ * Return: true if it does.
+ */
+bool pl310_is_line(unsigned int offset)
+{
+	return offset == INVALIDATE_LINE || offset == CLEAN_LINE ||
+	       offset == FLUSH_LINE;
+}
+
+/**
  * pl310_write() - the processor writes a register
  * @model: the model
  * @offset: of the register

@@ -71,6 +71,7 @@ static struct {
 	struct range ram;
 	char *host_ram;		/* where QEMU has it */
 	u64 pl310;
+	unsigned int line;
 	const char *report_path;
 	struct model *model;
 	struct report *report;
@@ -236,21 +237,29 @@ static void taking(const struct buffer *buffer)
 
 /* What instructions do */
 
+/* Of a line that nobody has asked for at least one byte. */
+static void count_surplus(u64 address, unsigned int line,
+			  const struct range *range)
+{
+	address &= ~(u64)(line - 1);
+	if (address + line <= range->start || address >= range->end)
+		report_count(oracle.report, COUNT_SURPLUS, 1);
+}
+
 static void cache_line(const struct instruction *instruction, u32 address)
 {
 	const struct seen_page *seen = see_page(address);
-	struct range range;
-	bool known;
+	struct request request = {};
 	u64 physical;
 
 	if (!seen)
 		return;
 	physical = seen->address + address % GUEST_PAGE;
-	known = instruction->op == INVALIDATE &&
-		observer_asked_for(oracle.observer, address, physical, &range);
 	report_count(oracle.report, COUNT_INNER, 1);
+	if (observer_asked_for(oracle.observer, address, physical, &request))
+		count_surplus(physical, oracle.line, &request.range);
 	model_inner(oracle.model, oracle.current, instruction->op, physical,
-		    known ? &range : NULL);
+		    request.may_lose_data ? &request.range : NULL);
 }
 
 static void write_mmu(const struct instruction *instruction)
@@ -390,17 +399,20 @@ static void on_start(unsigned int cpu, void *opaque)
 
 static void device_access(qemu_plugin_meminfo_t info, u64 address)
 {
-	struct range range;
-	bool known;
+	struct request request = {};
+	u32 value;
 
 	if (!oracle.pl310 || address < oracle.pl310 ||
 	    address >= oracle.pl310 + PL310_SIZE)
 		return;
-	known = observer_asked_for_outer(oracle.observer, &range);
-	report_count(oracle.report, COUNT_OUTER, 1);
-	pl310_write(oracle.model, address - oracle.pl310,
-		    qemu_plugin_mem_get_value(info).data.u32,
-		    known ? &range : NULL);
+	value = qemu_plugin_mem_get_value(info).data.u32;
+	if (pl310_is_line(address - oracle.pl310)) {
+		report_count(oracle.report, COUNT_OUTER, 1);
+		if (observer_asked_for_outer(oracle.observer, &request))
+			count_surplus(value, UNIT, &request.range);
+	}
+	pl310_write(oracle.model, address - oracle.pl310, value,
+		    request.may_lose_data ? &request.range : NULL);
 }
 
 static void access_part(qemu_plugin_meminfo_t info, u32 address,
@@ -705,6 +717,7 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id,
 	}
 	oracle.several = info->system.max_vcpus > 1;
 	config.ram = oracle.ram;
+	oracle.line = config.line;
 	if (settings.incoherent) {
 		oracle.incoherent = incoherent_new(&config.ram, host_of);
 		config.written_back = written_back;

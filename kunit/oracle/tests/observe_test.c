@@ -254,20 +254,21 @@ static void long_physical_addresses(void)
 
 static void outermost_range_was_asked_for(void)
 {
-	struct range range = {};
+	struct request request = {};
 
 	begin();
 	EXPECT_FALSE(observer_asked_for(observer, 0xc1000040, RAM + 0x40,
-					&range));
+					&request));
 	/* virtual 0xc1000000 is RAM */
 	registers[0] = 0xc1000004;
 	registers[1] = 0xc1000080;
 	enter(0xc0100600);
 	EXPECT_TRUE(observer_asked_for(observer, 0xc1000040, RAM + 0x40,
-				       &range));
-	EXPECT_EQ(RAM + 4, range.start);
-	EXPECT_EQ(RAM + 0x80, range.end);
-	EXPECT_FALSE(observer_asked_for_outer(observer, &range));
+				       &request));
+	EXPECT_EQ(RAM + 4, request.range.start);
+	EXPECT_EQ(RAM + 0x80, request.range.end);
+	EXPECT_TRUE(request.may_lose_data);
+	EXPECT_FALSE(observer_asked_for_outer(observer, &request));
 	observer_return(observer, DRIVER & ~1u);
 
 	registers[0] = RAM + 8;
@@ -279,9 +280,9 @@ static void outermost_range_was_asked_for(void)
 	registers[1] = 0xc1000080;
 	enter(0xc0100600);
 	EXPECT_TRUE(observer_asked_for(observer, 0xc1000040, RAM + 0x40,
-				       &range));
-	EXPECT_EQ(RAM + 8, range.start);
-	EXPECT_EQ(RAM + 24, range.end);
+				       &request));
+	EXPECT_EQ(RAM + 8, request.range.start);
+	EXPECT_EQ(RAM + 24, request.range.end);
 	/* nothing may get lost of what a device shall read */
 	observer_return(observer, DRIVER & ~1u);
 	registers[SP] += 16;
@@ -295,12 +296,13 @@ static void outermost_range_was_asked_for(void)
 	registers[0] = 0xc1000000;
 	registers[1] = 0xc1000080;
 	enter(0xc0100600);
-	EXPECT_FALSE(observer_asked_for(observer, 0xc1000040, RAM + 0x40,
-					&range));
+	EXPECT_TRUE(observer_asked_for(observer, 0xc1000040, RAM + 0x40,
+				       &request));
+	EXPECT_FALSE(request.may_lose_data);
 	/* on the stack of an interrupt nothing is known */
 	registers[SP] -= 0x10000;
 	EXPECT_FALSE(observer_asked_for(observer, 0xc1000040, RAM + 0x40,
-					&range));
+					&request));
 	finish();
 }
 
