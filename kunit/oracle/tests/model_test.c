@@ -168,6 +168,19 @@ static void outer_cache_is_cleaned_first(void)
 	EXPECT_EQ(SIZE / LINE, total());
 }
 
+static void order_is_that_of_this_transfer(void)
+{
+	begin(true);
+	write_buffer();
+	/* somebody else's, before */
+	outer(CLEAN, whole.start, whole.end);
+	model_give_begin(model, &whole);
+	inner(CLEAN, whole.start, whole.end);
+	give(TO_DEVICE);
+	EXPECT_EQ(SIZE / LINE, lines[RULE_DIRTY_OUTER]);
+	EXPECT_EQ(SIZE / LINE, total());
+}
+
 static void outer_cache_is_invalidated_first(void)
 {
 	begin(true);
@@ -626,6 +639,8 @@ const struct test model_tests[] = {
 	{ "model: nothing_is_cleaned", nothing_is_cleaned },
 	{ "model: outer_cache_is_not_cleaned", outer_cache_is_not_cleaned },
 	{ "model: outer_cache_is_cleaned_first", outer_cache_is_cleaned_first },
+	{ "model: order_is_that_of_this_transfer",
+	  order_is_that_of_this_transfer },
 	{ "model: outer_cache_is_invalidated_first",
 	  outer_cache_is_invalidated_first },
 	{ "model: last_line_is_not_cleaned", last_line_is_not_cleaned },
