@@ -314,8 +314,12 @@ static void execute(const struct known *known)
 		cache_line(instruction, guest_get(instruction->rt));
 		break;
 	case INSTRUCTION_CACHE_SET_WAY:
-		/* It takes one for each line, the first is enough to know. */
-		if (!(guest_get(instruction->rt) & ~0xfu))
+		/*
+		 * It takes one for each line, the first is enough to know. A
+		 * processor that starts only invalidates, and only its own.
+		 */
+		if (instruction->op != INVALIDATE &&
+		    !(guest_get(instruction->rt) & ~0xfu))
 			model_inner_all(oracle.model, instruction->op);
 		break;
 	case INSTRUCTION_BARRIER:

@@ -108,7 +108,16 @@ ZYNQ_SD = replace(
     disk=("-drive", "if=sd,index=0,format=raw,file={}"),
     device="e0100000.mmc", node="/axi/mmc@e0100000",
     driver="platform/sdhci-arasan", work="guest.disk=/dev/mmcblk0:240")
-MACHINES = {**DEFAULT, VIRT_LPAE.name: VIRT_LPAE, ZYNQ_SD.name: ZYNQ_SD}
+# virtio with the DMA API: without iommu_platform it takes physical addresses.
+VIRT_VIRTIO = replace(
+    DEFAULT["virt"], name="virt-virtio",
+    disk=("-drive", "if=none,id=disk,format=raw,file={}", "-device",
+          "virtio-blk-pci,drive=disk,addr=2,iommu_platform=on,"
+          "disable-legacy=on"),
+    node="/pcie@10000000/virtio@2,0", driver="pci/virtio-pci",
+    work="guest.disk=/dev/vda:240")
+MACHINES = {machine.name: machine for machine in (
+    *DEFAULT.values(), VIRT_LPAE, VIRT_VIRTIO, ZYNQ_SD)}
 
 
 def find(name: str) -> Machine:
