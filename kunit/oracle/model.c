@@ -337,6 +337,8 @@ static void store_unit(struct model *model, u64 address, unsigned int size,
 	if (unit->owners || unit->flags & COHERENT_MEMORY)
 		judge_store(model, unit, address, size, cached);
 	if (cached & CACHED_INNER) {
+		/* what was done before has nothing to do with this data */
+		unit->flags &= ~(TOO_EARLY | NOT_WAITED);
 		unit->dirty_inner |= mask;
 		if (model->outer && cached & CACHED_OUTER)
 			unit->dirty_outer |= mask;

@@ -181,6 +181,17 @@ static void order_is_that_of_this_transfer(void)
 	EXPECT_EQ(SIZE / LINE, total());
 }
 
+static void order_is_that_of_the_last_store(void)
+{
+	begin(true);
+	write_buffer();
+	outer(CLEAN, whole.start, whole.end);
+	write_buffer();
+	inner(CLEAN, whole.start, whole.end);
+	EXPECT_EQ(1u << RULE_DIRTY_OUTER,
+		  model_judge(model, &whole, TO_DEVICE, false));
+}
+
 static void outer_cache_is_invalidated_first(void)
 {
 	begin(true);
@@ -641,6 +652,8 @@ const struct test model_tests[] = {
 	{ "model: outer_cache_is_cleaned_first", outer_cache_is_cleaned_first },
 	{ "model: order_is_that_of_this_transfer",
 	  order_is_that_of_this_transfer },
+	{ "model: order_is_that_of_the_last_store",
+	  order_is_that_of_the_last_store },
 	{ "model: outer_cache_is_invalidated_first",
 	  outer_cache_is_invalidated_first },
 	{ "model: last_line_is_not_cleaned", last_line_is_not_cleaned },
