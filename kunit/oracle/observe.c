@@ -22,6 +22,10 @@
 /* Calls are nested on one stack, which is not larger than this. */
 #define STACK_SIZE	8192
 #define CALLS		64
+#define FUNCTIONS	256
+/* How far behind the stack pointer a function may have saved its caller. */
+#define STACK_WORDS	48
+#define FUNCTION_MAX	0x10000
 
 #define R_STACK		13
 #define R_LINK		14
@@ -32,6 +36,7 @@
 #define DMA_ATTR_MMIO		0x400
 
 enum hook_kind {
+	WRAPPER,		/* inline in the kernel's headers, but not always */
 	API,			/* of the DMA API, the device comes first */
 	API_UNMAP,
 	GIVE,
@@ -48,6 +53,13 @@ static const struct {
 	const char *symbol;
 	enum hook_kind kind;
 } hooks[] = {
+	{ "dma_map_single_attrs", WRAPPER },
+	{ "dma_unmap_single_attrs", WRAPPER },
+	{ "dma_alloc_coherent", WRAPPER },
+	{ "dma_free_coherent", WRAPPER },
+	{ "dma_alloc_noncoherent", WRAPPER },
+	{ "dma_sync_single_for_cpu", WRAPPER },
+	{ "dma_sync_single_for_device", WRAPPER },
 	{ "dma_map_phys", API },
 	{ "dma_map_page_attrs", API },
 	{ "dma_map_sg_attrs", API },
@@ -91,7 +103,11 @@ struct observer {
 	struct report *report;
 	const struct symbols *symbols;
 	struct guest guest;
-	u64 addresses[ARRAY_SIZE(hooks)];
+	struct {
+		u64 address;
+		int hook;
+	} functions[FUNCTIONS];
+	size_t nr_functions;
 	struct call calls[CALLS];
 	unsigned int nr_calls;
 	/* of the call that ends now */
@@ -99,6 +115,21 @@ struct observer {
 	bool expecting;
 	unsigned int expected;
 };
+
+static void find_functions(struct observer *observer, int hook)
+{
+	size_t position = 0;
+	u64 address;
+
+	while (observer->nr_functions < FUNCTIONS) {
+		address = symbols_next(observer->symbols, hooks[hook].symbol,
+				       &position);
+		if (!address)
+			break;
+		observer->functions[observer->nr_functions].address = address;
+		observer->functions[observer->nr_functions++].hook = hook;
+	}
+}
 
 /**
  * observer_new() - begin to watch a guest
@@ -122,8 +153,7 @@ struct observer *observer_new(struct model *model, struct report *report,
 	observer->symbols = symbols;
 	observer->guest = *guest;
 	for (size_t i = 0; symbols && i < ARRAY_SIZE(hooks); i++)
-		observer->addresses[i] = symbols_address(symbols,
-							 hooks[i].symbol);
+		find_functions(observer, i);
 
 	return observer;
 }
@@ -146,9 +176,9 @@ void observer_free(struct observer *observer)
  */
 int observer_find(const struct observer *observer, u64 address)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(hooks); i++) {
-		if (observer->addresses[i] && observer->addresses[i] == address)
-			return i;
+	for (size_t i = 0; i < observer->nr_functions; i++) {
+		if (observer->functions[i].address == address)
+			return observer->functions[i].hook;
 	}
 
 	return -1;
@@ -256,6 +286,8 @@ void observer_enter(struct observer *observer, int hook)
 		.link = get(observer, R_LINK) & ~1u,
 	};
 	switch (hooks[hook].kind) {
+	case WRAPPER:
+		break;
 	case API:
 		call->device = get(observer, 0);
 		break;
@@ -321,10 +353,12 @@ static void describe(const struct observer *observer, const struct call *call,
 	for (unsigned int i = observer->nr_calls; i--;) {
 		const struct call *outer = &observer->calls[i];
 
-		if (!is_inside(outer, call->stack) || !outer->device)
+		if (!is_inside(outer, call->stack))
 			continue;
-		device = outer->device;
-		buffer->caller = outer->link;
+		if (outer->device)
+			device = outer->device;
+		if (outer->device || hooks[outer->hook].kind == WRAPPER)
+			buffer->caller = outer->link;
 	}
 	name_device(observer, device, buffer->device, sizeof(buffer->device));
 }
@@ -560,6 +594,48 @@ void observer_announce(struct observer *observer, u32 address, u32 pc)
 			      &answer, sizeof(answer));
 }
 
+/* The function an address is in, 0: none. */
+static u64 function_of(const struct observer *observer, u32 address)
+{
+	u64 offset;
+
+	if (!symbols_name(observer->symbols, address, &offset) ||
+	    offset >= FUNCTION_MAX)
+		return 0;
+	return address - offset;
+}
+
+/* Whether the kernel calls something in front of that address. */
+static bool is_return_address(const struct observer *observer, u32 address)
+{
+	u32 word;
+
+	if (!function_of(observer, address & ~1u))
+		return false;
+	if (address & 1)
+		return true;
+	/* bl, blx register */
+	return !(address & 3) &&
+	       observer->guest.read(address - 4, &word, sizeof(word)) &&
+	       ((word & 0x0f000000) == 0x0b000000 ||
+		(word & 0x0ffffff0) == 0x012fff30);
+}
+
+/* Memory functions need all registers, and keep the link on the stack. */
+static u32 find_caller(const struct observer *observer, u32 pc)
+{
+	u32 own = function_of(observer, pc), link = get(observer, R_LINK);
+
+	for (unsigned int i = 0; i <= STACK_WORDS; i++) {
+		if (is_return_address(observer, link) &&
+		    function_of(observer, link & ~1u) != own)
+			return link & ~1u;
+		link = stacked(observer, i);
+	}
+
+	return 0;
+}
+
 /**
  * observer_found() - the model has found something
  * @observer: the observer
@@ -579,10 +655,11 @@ void observer_found(struct observer *observer, const struct finding *finding,
 	if (report_allows(observer->report, finding))
 		return;
 	if (observer->ending) {
-		site.pc = observer->addresses[observer->ending->hook];
+		site.pc = symbols_address(observer->symbols,
+					  hooks[observer->ending->hook].symbol);
 		site.caller = finding->buffer->caller;
 	} else {
-		site.caller = get(observer, R_LINK) & ~1u;
+		site.caller = find_caller(observer, pc);
 	}
 	report_add(observer->report, finding, &site);
 }

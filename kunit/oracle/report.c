@@ -201,6 +201,22 @@ static struct group *find_group(struct report *report, enum rule rule,
 	return group;
 }
 
+/* Whoever writes to a buffer writes a lot: one example for each is enough. */
+static bool is_known(const struct group *group, const struct finding *finding)
+{
+	const struct example *example;
+
+	if (!finding->size || !finding->buffer)
+		return false;
+	for (example = group->examples; example; example = example->next) {
+		if (example->finding.buffer &&
+		    example->buffer.range.start == finding->buffer->range.start)
+			return true;
+	}
+
+	return false;
+}
+
 /**
  * report_add() - a rule was broken
  * @report: the report
@@ -216,7 +232,7 @@ void report_add(struct report *report, const struct finding *finding,
 	report->totals[finding->rule]++;
 	group->times++;
 	group->lines += finding->lines;
-	if (group->nr_examples >= report->limit)
+	if (group->nr_examples >= report->limit || is_known(group, finding))
 		return;
 	example = calloc(1, sizeof(*example));
 	if (!example)
@@ -256,6 +272,21 @@ u64 report_total(const struct report *report)
 		total += report->totals[i];
 
 	return total;
+}
+
+/**
+ * report_caller() - who is to blame for the last group of findings
+ * @report: the report
+ *
+ * Return: An address, 0 if it is not known.
+ */
+u64 report_caller(const struct report *report)
+{
+	const struct group *group = report->groups;
+
+	while (group && group->next)
+		group = group->next;
+	return group ? group->site.caller : 0;
 }
 
 /* Names come from the guest, so they may be anything. */

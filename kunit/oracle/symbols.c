@@ -27,13 +27,17 @@ static int compare(const void *a, const void *b)
 
 	if (one->address != other->address)
 		return one->address < other->address ? -1 : 1;
-	return strcmp(one->name, other->name);
+	/* Of several names the last one is shown: memset, not __memset. */
+	return strlen(other->name) < strlen(one->name) ? -1 :
+	       strlen(other->name) > strlen(one->name) ? 1 :
+	       strcmp(one->name, other->name);
 }
 
 /* Linker's marks such as $a and $t are no functions. */
 static bool is_function(char type, const char *name)
 {
-	return tolower(type) == 't' && name[0] != '$';
+	return (tolower(type) == 't' || tolower(type) == 'w') &&
+	       name[0] != '$';
 }
 
 /**
@@ -94,6 +98,38 @@ void symbols_free(struct symbols *symbols)
 	free(symbols);
 }
 
+static bool is_called(const char *found, const char *name)
+{
+	size_t length = strlen(name);
+
+	return !strncmp(found, name, length) &&
+	       (!found[length] || !strncmp(found + length, ".constprop", 10) ||
+		!strncmp(found + length, ".isra", 5));
+}
+
+/**
+ * symbols_next() - where the functions of a name begin
+ * @symbols: all of them
+ * @name: the name, without the suffixes of the compiler
+ * @position: 0 at first, is moved on
+ *
+ * Each file that uses an inline function may have one of its own.
+ *
+ * Return: The next address, 0 if there is no more.
+ */
+u64 symbols_next(const struct symbols *symbols, const char *name,
+		 size_t *position)
+{
+	while (*position < symbols->count) {
+		const struct symbol *symbol = &symbols->list[(*position)++];
+
+		if (is_called(symbol->name, name))
+			return symbol->address;
+	}
+
+	return 0;
+}
+
 /**
  * symbols_address() - where a function begins
  * @symbols: all of them
@@ -103,18 +139,9 @@ void symbols_free(struct symbols *symbols)
  */
 u64 symbols_address(const struct symbols *symbols, const char *name)
 {
-	size_t length = strlen(name);
+	size_t position = 0;
 
-	for (size_t i = 0; i < symbols->count; i++) {
-		const char *found = symbols->list[i].name;
-
-		if (!strncmp(found, name, length) &&
-		    (!found[length] || !strncmp(found + length, ".constprop", 10) ||
-		     !strncmp(found + length, ".isra", 5)))
-			return symbols->list[i].address;
-	}
-
-	return 0;
+	return symbols_next(symbols, name, &position);
 }
 
 /**

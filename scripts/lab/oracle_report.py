@@ -59,9 +59,11 @@ def text(document: dict[str, Any]) -> list[str]:
     """Lines for people: each rule and place, with its examples."""
     lines = []
     for group in document["findings"]:
-        lines.append(f"{group['rule']}: {group['text']}: "
-                     f"{_count(group['times'], 'time')}, "
-                     f"{_count(group['lines'], 'line')}, {_where(group)}")
+        much = _count(group["times"], "time")
+        if not any("bytes" in one for one in group["examples"]):
+            much += f", {_count(group['lines'], 'line')}"
+        lines.append(f"{group['rule']}: {group['text']}: {much}, "
+                     f"{_where(group)}")
         lines += ["    " + _example(example) for example in group["examples"]]
     return lines
 

@@ -31,6 +31,10 @@ static const char map[] =
 	"c0100700 t l2c210_inv_range\n"
 	"c0100800 T dma_unmap_phys\n"
 	"c0100900 d not_a_function\n"
+	"c0100a00 t dma_map_single_attrs.constprop.0\n"
+	"c0100b00 t dma_map_single_attrs.constprop.0\n"
+	"c0200000 T __memset\n"
+	"c0200000 W memset\n"
 	"c0300000 t my_driver\n"
 	"c0400000 T _etext\n";
 
@@ -207,6 +211,43 @@ static void finding_names_device_and_driver(void)
 	EXPECT_EQ(DRIVER & ~1u, last_caller);
 	EXPECT_EQ(1, report_total(report));
 	EXPECT_FALSE(observer_waits(observer));
+	finish();
+}
+
+/* An inline function of a header that was not inlined, in two files */
+static void wrapper_is_not_the_caller(void)
+{
+	for (u32 wrapper = 0xc0100a00; wrapper <= 0xc0100b00; wrapper += 0x100) {
+		begin();
+		model_store(model, RAM + 4, 4, CACHED);
+		registers[LR] = 0xc0300200;
+		/* may not be the device, as arguments are left out */
+		registers[0] = 0x1234;
+		enter(wrapper);
+		registers[SP] -= 0x20;
+		map_page(RAM, 128, TO_DEVICE);
+		EXPECT_EQ(0xc0300200, last_caller);
+		EXPECT_EQ(0, strcmp("0000:00:02.0", last_device));
+		finish();
+	}
+}
+
+static void caller_of_memset_is_on_the_stack(void)
+{
+	struct finding finding = { .rule = RULE_STORE_OWNED };
+	u64 offset = 0;
+
+	begin();
+	EXPECT_EQ(0, strcmp("memset",
+			    symbols_name(symbols, 0xc0200010, &offset)));
+	/* what looks like a link, but nothing is called there */
+	put(registers[SP], DATA + 0x10);
+	put(registers[SP] + 4, 0xc0200010);
+	put(registers[SP] + 8, 0xc0300021);
+	registers[LR] = 0x01010101;
+	observer_found(observer, &finding, 0xc0200020);
+	EXPECT_EQ(1, report_total(report));
+	EXPECT_EQ(0xc0300020, report_caller(report));
 	finish();
 }
 
@@ -442,6 +483,9 @@ const struct test observe_tests[] = {
 	{ "observe: names_of_addresses", names_of_addresses },
 	{ "observe: finding_names_device_and_driver",
 	  finding_names_device_and_driver },
+	{ "observe: wrapper_is_not_the_caller", wrapper_is_not_the_caller },
+	{ "observe: caller_of_memset_is_on_the_stack",
+	  caller_of_memset_is_on_the_stack },
 	{ "observe: call_ends_where_its_stack_is",
 	  call_ends_where_its_stack_is },
 	{ "observe: long_physical_addresses", long_physical_addresses },
