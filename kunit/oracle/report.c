@@ -201,12 +201,12 @@ static struct group *find_group(struct report *report, enum rule rule,
 	return group;
 }
 
-/* Whoever writes to a buffer writes a lot: one example for each is enough. */
+/* A buffer is often used again and again: one example for each is enough. */
 static bool is_known(const struct group *group, const struct finding *finding)
 {
 	const struct example *example;
 
-	if (!finding->size || !finding->buffer)
+	if (!finding->buffer)
 		return false;
 	for (example = group->examples; example; example = example->next) {
 		if (example->finding.buffer &&
