@@ -43,8 +43,8 @@ class Outcome:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `boot`."""
     parser.add_argument("--machine", default="zynq", metavar="NAME",
-                        help="zynq (default), zynq-sd, virt, virt-virtio or "
-                             "virt-lpae")
+                        help="zynq (default), zynq-sd, virt, virt-virtio, "
+                             "virt-usb or virt-lpae")
     parser.add_argument("--cmdline", metavar="TEXT",
                         help="kernel parameters instead of the default wish "
                              "(cma=…, cma_map=…)")

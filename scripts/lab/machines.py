@@ -116,8 +116,16 @@ VIRT_VIRTIO = replace(
           "disable-legacy=on"),
     node="/pcie@10000000/virtio@2,0", driver="pci/virtio-pci",
     work="guest.disk=/dev/vda:240")
+# The controller does DMA for the disk behind it.
+VIRT_USB = replace(
+    DEFAULT["virt"], name="virt-usb",
+    disk=("-drive", "if=none,id=disk,format=raw,file={}", "-device",
+          "qemu-xhci,id=usb,addr=2", "-device",
+          "usb-storage,bus=usb.0,drive=disk"),
+    node="/pcie@10000000/usb@2,0", driver="pci/xhci_hcd",
+    label="usbarea", work="guest.disk=/dev/sda:240", config="usb")
 MACHINES = {machine.name: machine for machine in (
-    *DEFAULT.values(), VIRT_LPAE, VIRT_VIRTIO, ZYNQ_SD)}
+    *DEFAULT.values(), VIRT_LPAE, VIRT_USB, VIRT_VIRTIO, ZYNQ_SD)}
 
 
 def find(name: str) -> Machine:
