@@ -92,21 +92,27 @@ static void copy_bytes(char *to, const char *from, u32 mask)
 	}
 }
 
+static bool is_given(const struct copy *copy, u64 address)
+{
+	return copy->given[address % GUEST_PAGE / UNIT];
+}
+
 /**
  * incoherent_store() - the processor has written
  * @incoherent: the state
  * @address: physical
  * @size: bytes, inside of one page
- * @cached: CACHED_ flags
+ * @cached: CACHED_ flags of caches that are in use
  */
 void incoherent_store(struct incoherent *incoherent, u64 address,
 		      unsigned int size, unsigned int cached)
 {
 	struct copy **copy = find(incoherent, address);
 	u64 page = address & ~(u64)(GUEST_PAGE - 1);
+	bool written = !(cached & (CACHED_INNER | CACHED_OUTER));
 	char *host;
 
-	if (!copy || (!*copy && !(cached & CACHED_INNER)))
+	if (!copy || (!*copy && written))
 		return;
 	host = incoherent->host(page, GUEST_PAGE);
 	if (!host)
@@ -115,9 +121,16 @@ void incoherent_store(struct incoherent *incoherent, u64 address,
 		*copy = calloc(1, sizeof(**copy));
 		if (*copy)
 			memcpy((*copy)->memory, host, GUEST_PAGE);
-	} else if (!(cached & CACHED_INNER)) {
-		memcpy((*copy)->memory + address % GUEST_PAGE,
-		       host + address % GUEST_PAGE, size);
+		return;
+	}
+	for (u64 at = address; at < address + size; at++) {
+		unsigned int offset = at % GUEST_PAGE;
+
+		if (written)
+			(*copy)->memory[offset] = host[offset];
+		/* or it would be overwritten when the buffer is taken back */
+		else if (is_given(*copy, at))
+			(*copy)->cached[offset] = host[offset];
 	}
 }
 
@@ -132,9 +145,14 @@ void incoherent_written_back(struct incoherent *incoherent, u64 address,
 {
 	struct copy *copy = copy_of(incoherent, address);
 	char *host = incoherent->host(address, UNIT);
+	unsigned int offset = address % GUEST_PAGE;
 
-	if (copy && host)
-		copy_bytes(copy->memory + address % GUEST_PAGE, host, mask);
+	if (!copy || !host)
+		return;
+	/* The device, which has the buffer, sees it from now on. */
+	if (is_given(copy, address))
+		copy_bytes(host, copy->cached + offset, mask);
+	copy_bytes(copy->memory + offset, host, mask);
 }
 
 /**
@@ -148,7 +166,8 @@ void incoherent_dropped(struct incoherent *incoherent, u64 address, u32 mask)
 	struct copy *copy = copy_of(incoherent, address);
 	char *host = incoherent->host(address, UNIT);
 
-	if (copy && host)
+	/* While a device has the buffer, RAM is the memory already. */
+	if (copy && host && !is_given(copy, address))
 		copy_bytes(host, copy->memory + address % GUEST_PAGE, mask);
 }
 
@@ -170,7 +189,9 @@ void incoherent_give(struct incoherent *incoherent, const struct model *model,
 
 		if (!copy || !host)
 			continue;
-		memcpy(copy->cached + offset, host, UNIT);
+		/* what a second buffer in the unit sees is not the caches' */
+		if (!is_given(copy, at))
+			memcpy(copy->cached + offset, host, UNIT);
 		copy->given[offset / UNIT] = true;
 		copy_bytes(host, copy->memory + offset,
 			   model_dirty(model, at));

@@ -23,15 +23,14 @@
 #define PENDING_OUTER	0x004	/* an operation was begun, and not waited for */
 #define TOO_EARLY	0x008	/* before the other cache had been dealt with */
 #define NOT_WAITED	0x010	/* before the other cache was surely done */
-#define FROM_DEVICE_OWNED 0x020
-#define COHERENT_MEMORY	0x040
-#define GIVEN_AWAY	0x080
+#define COHERENT_MEMORY	0x020
 
 struct unit {
 	u32 dirty_inner;	/* a bit per byte */
 	u32 dirty_outer;
-	u16 flags;
-	u8 owners;		/* devices that have it */
+	u8 flags;
+	u8 owners;		/* mappings by which devices have it */
+	u8 writers;		/* those of them that devices write to */
 	u8 pending_inner;	/* 1 + processor that has begun an operation */
 	u32 buffer;		/* index of the last one that it was part of */
 };
@@ -39,6 +38,12 @@ struct unit {
 struct page {
 	struct unit units[UNITS_PER_PAGE];
 	unsigned int watched;	/* units that loads matter for */
+};
+
+/* A buffer that units refer to. */
+struct known_buffer {
+	struct buffer buffer;
+	unsigned int given;	/* how often a device has it */
 };
 
 struct pending {
@@ -54,9 +59,10 @@ struct model {
 	size_t nr_pages;
 	struct pending inner;
 	struct pending outer_pending;
-	struct buffer *buffers;
+	struct known_buffer *buffers;
 	size_t nr_buffers;
 	size_t room;
+	unsigned int next_level;	/* of operations by set and way */
 };
 
 static const struct {
@@ -134,6 +140,8 @@ struct model *model_new(const struct model_config *config)
 	model->pages = must(calloc(model->nr_pages, sizeof(*model->pages)));
 	/* 0 means none */
 	model->nr_buffers = 1;
+	model->room = 256;
+	model->buffers = must(calloc(model->room, sizeof(*model->buffers)));
 
 	return model;
 }
@@ -221,8 +229,7 @@ static u32 mask_of(u64 start, const struct range *range)
 
 static bool is_watched(const struct unit *unit)
 {
-	return (unit->owners && unit->flags & FROM_DEVICE_OWNED) ||
-	       unit->flags & COHERENT_MEMORY;
+	return unit->writers || unit->flags & COHERENT_MEMORY;
 }
 
 static void update_watched(struct model *model, u64 address, bool before,
@@ -251,7 +258,19 @@ bool model_watches_loads(const struct model *model, u64 address)
 static const struct buffer *buffer_of(const struct model *model,
 				      const struct unit *unit)
 {
-	return unit->buffer ? &model->buffers[unit->buffer] : NULL;
+	return unit->buffer ? &model->buffers[unit->buffer].buffer : NULL;
+}
+
+/*
+ * The buffer that a device has of this unit, NULL: none that is known. Of several
+ * buffers in one unit only the last one is.
+ */
+static const struct buffer *given_buffer(const struct model *model,
+					 const struct unit *unit)
+{
+	if (!unit->owners || !model->buffers[unit->buffer].given)
+		return NULL;
+	return buffer_of(model, unit);
 }
 
 static void found(struct model *model, enum rule rule, u64 first, u64 lines,
@@ -271,7 +290,7 @@ static u32 remember(struct model *model, const struct buffer *buffer)
 	size_t index;
 
 	for (index = model->nr_buffers; index-- > 1;) {
-		const struct buffer *old = &model->buffers[index];
+		const struct buffer *old = &model->buffers[index].buffer;
 
 		if (old->range.start == buffer->range.start &&
 		    old->range.end == buffer->range.end &&
@@ -284,11 +303,13 @@ static u32 remember(struct model *model, const struct buffer *buffer)
 			break;
 	}
 	if (model->nr_buffers >= model->room) {
-		model->room = model->room ? 2 * model->room : 256;
+		model->room *= 2;
 		model->buffers = must(realloc(model->buffers, model->room *
 					      sizeof(*model->buffers)));
 	}
-	model->buffers[model->nr_buffers] = *buffer;
+	model->buffers[model->nr_buffers] = (struct known_buffer){
+		.buffer = *buffer,
+	};
 	return model->nr_buffers++;
 }
 
@@ -305,27 +326,43 @@ static void add_pending(struct pending *pending, struct unit *unit)
 static void judge_store(struct model *model, struct unit *unit, u64 address,
 			unsigned int size, bool cached)
 {
-	const struct buffer *buffer = buffer_of(model, unit);
+	const struct buffer *buffer = given_buffer(model, unit);
 
 	if (cached && unit->flags & COHERENT_MEMORY) {
-		found(model, RULE_CACHED_COHERENT, address, 1, size, buffer);
+		found(model, RULE_CACHED_COHERENT, address, 1, size,
+		      buffer_of(model, unit));
 		return;
 	}
-	if (!unit->owners || !buffer)
+	if (!buffer)
 		return;
 	if (address < buffer->range.end &&
 	    address + size > buffer->range.start)
 		found(model, RULE_STORE_OWNED, address, 1, size, buffer);
-	else if (cached && unit->flags & FROM_DEVICE_OWNED)
+	else if (cached && unit->writers)
 		found(model, RULE_SHARED_LINE, address, 1, size, buffer);
+}
+
+/* Whether a line around this byte may be written back, which writes all of it. */
+static bool is_line_dirty(const struct model *model, const struct page *page,
+			  u64 address)
+{
+	unsigned int first = address % GUEST_PAGE & ~(model->config.line - 1);
+
+	for (unsigned int at = first; at < first + model->config.line;
+	     at += UNIT) {
+		if (page->units[at / UNIT].dirty_inner)
+			return true;
+	}
+
+	return page->units[address % GUEST_PAGE / UNIT].dirty_outer;
 }
 
 /* Part of an access that is inside of one unit. */
 static void store_unit(struct model *model, u64 address, unsigned int size,
 		       unsigned int cached)
 {
-	struct page *page = cached & CACHED_INNER ? make_page(model, address) :
-						    find_page(model, address);
+	struct page *page = cached ? make_page(model, address) :
+				     find_page(model, address);
 	struct range range = { address, address + size };
 	struct unit *unit;
 	u32 mask;
@@ -340,9 +377,11 @@ static void store_unit(struct model *model, u64 address, unsigned int size,
 		/* what was done before has nothing to do with this data */
 		unit->flags &= ~(TOO_EARLY | NOT_WAITED);
 		unit->dirty_inner |= mask;
-		if (model->outer && cached & CACHED_OUTER)
-			unit->dirty_outer |= mask;
-	} else if (!cached && (unit->dirty_inner || unit->dirty_outer)) {
+	}
+	/* also of what the inner cache has written through */
+	if (model->outer && cached & CACHED_OUTER)
+		unit->dirty_outer |= mask;
+	if (!cached && is_line_dirty(model, page, address)) {
 		found(model, RULE_ALIAS_DIRTY, address, 1, size,
 		      buffer_of(model, unit));
 	}
@@ -381,16 +420,18 @@ static void load_unit(struct model *model, u64 address, unsigned int size,
 	if (!page)
 		return;
 	unit = &page->units[address % GUEST_PAGE / UNIT];
-	buffer = buffer_of(model, unit);
+	buffer = given_buffer(model, unit);
 	mask = mask_of(address & ~(u64)(UNIT - 1), &range);
 	if (!cached) {
 		if ((unit->dirty_inner | unit->dirty_outer) & mask)
-			found(model, RULE_ALIAS_DIRTY, address, 1, size, buffer);
+			found(model, RULE_ALIAS_DIRTY, address, 1, size,
+			      buffer_of(model, unit));
 		return;
 	}
 	if (unit->flags & COHERENT_MEMORY)
-		found(model, RULE_CACHED_COHERENT, address, 1, size, buffer);
-	else if (unit->owners && unit->flags & FROM_DEVICE_OWNED && buffer &&
+		found(model, RULE_CACHED_COHERENT, address, 1, size,
+		      buffer_of(model, unit));
+	else if (unit->writers && buffer && buffer->direction != TO_DEVICE &&
 		 address < buffer->range.end &&
 		 address + size > buffer->range.start)
 		found(model, RULE_LOAD_OWNED, address, 1, size, buffer);
@@ -516,7 +557,7 @@ static void inner_all_unit(struct unit *unit, enum cache_op op)
 }
 
 /**
- * model_inner_all() - the whole inner cache, by set and way
+ * model_inner_all() - all levels of the inner cache
  * @model: the model
  * @op: what is done; data that is lost is not told, as nobody uses that
  *	except before the cache is switched on
@@ -524,6 +565,26 @@ static void inner_all_unit(struct unit *unit, enum cache_op op)
 void model_inner_all(struct model *model, enum cache_op op)
 {
 	each_unit(model, inner_all_unit, op);
+}
+
+/**
+ * model_set_way() - one level of the inner cache, by set and way
+ * @model: the model
+ * @op: what is done
+ * @level: from 0 on
+ *
+ * That is not to the point of coherency: only all levels, from the first to the
+ * last one, leave nothing behind.
+ */
+void model_set_way(struct model *model, enum cache_op op, unsigned int level)
+{
+	if (level && level != model->next_level)
+		return;
+	model->next_level = level + 1;
+	if (model->next_level != model->config.levels)
+		return;
+	model->next_level = 0;
+	model_inner_all(model, op);
 }
 
 /**
@@ -734,35 +795,101 @@ static struct range judged_range(const struct model *model,
 	return direction == TO_DEVICE ? *range : whole_lines(model, range);
 }
 
+/* Devices have it no longer as often as before. */
+static void release_unit(struct unit *unit, enum direction direction)
+{
+	if (!unit->owners)
+		return;
+	/* Whoever says the wrong direction may be the only one that has it. */
+	if (unit->writers &&
+	    (direction != TO_DEVICE || unit->writers == unit->owners))
+		unit->writers--;
+	unit->owners--;
+}
+
+/*
+ * Buffers inside of that range have changed hands. Those that other buffers have
+ * hidden in all of their units are not found; model_give_end() sees to them.
+ */
+static void release_buffers(struct model *model, const struct range *range)
+{
+	struct cursor cursor = cursor_on(range);
+	struct unit *unit;
+	u32 last = 0;
+
+	while ((unit = next_unit(model, &cursor))) {
+		struct known_buffer *known = &model->buffers[unit->buffer];
+
+		if (unit->buffer == last)
+			continue;
+		last = unit->buffer;
+		if (known->given && known->buffer.range.start >= range->start &&
+		    known->buffer.range.end <= range->end)
+			known->given--;
+	}
+}
+
+static void give_unit(struct unit *unit, const struct buffer *buffer,
+		      bool again)
+{
+	bool writes = buffer->direction != TO_DEVICE;
+
+	if (!unit->owners)
+		unit->flags &= ~(STALE_INNER | STALE_OUTER);
+	if (again) {
+		/* It was mapped before, and is unmapped once. */
+		unit->owners |= !unit->owners;
+		unit->writers |= writes && !unit->writers;
+		return;
+	}
+	if (unit->owners < 255) {
+		unit->owners++;
+		unit->writers += writes;
+	}
+}
+
 /**
  * model_give_end() - a device has a buffer from now on
  * @model: the model
  * @buffer: copied
+ * @again: it is part of a mapping, and was synchronised; otherwise it is mapped
  */
-void model_give_end(struct model *model, const struct buffer *buffer)
+void model_give_end(struct model *model, const struct buffer *buffer,
+		    bool again)
 {
-	struct range lines = judged_range(model, &buffer->range,
-					  buffer->direction);
+	struct range judged = judged_range(model, &buffer->range,
+					   buffer->direction);
+	struct range lines = whole_lines(model, &buffer->range);
 	struct tally tally = {};
-	struct cursor cursor = cursor_on(&lines);
+	struct cursor cursor = cursor_on(&judged);
+	struct known_buffer *known;
+	bool owned = false;
 	struct unit *unit;
 	u32 index;
 
-	while ((unit = next_unit(model, &cursor)))
+	while ((unit = next_unit(model, &cursor))) {
 		count(model, &tally,
-		      judge_given(unit, mask_of(cursor.at, &lines)), cursor.at);
+		      judge_given(unit, mask_of(cursor.at, &judged)),
+		      cursor.at);
+		owned |= unit->owners;
+	}
 	tell(model, &tally, buffer);
 
 	index = remember(model, buffer);
+	known = &model->buffers[index];
+	if (!owned)
+		known->given = 0;
+	if (!again || !known->given)
+		known->given++;
 	cursor = cursor_on(&lines);
 	while ((unit = next_unit(model, &cursor))) {
 		bool before = is_watched(unit);
 
-		if (unit->owners < 255)
-			unit->owners++;
-		if (buffer->direction != TO_DEVICE)
-			unit->flags |= FROM_DEVICE_OWNED;
-		unit->buffer = index;
+		/* The rest of the line may be part of another buffer. */
+		if (mask_of(cursor.at, &buffer->range) ||
+		    !given_buffer(model, unit))
+			unit->buffer = index;
+		give_unit(unit, buffer, again);
 		update_watched(model, cursor.at, before, unit);
 	}
 }
@@ -771,33 +898,33 @@ void model_give_end(struct model *model, const struct buffer *buffer)
  * model_take_begin() - a device has done its work
  * @model: the model
  * @range: what is taken back from it
- * @direction: what it did
+ * @direction: what its driver says that it did
  *
- * Whatever it wrote, the caches may have older data of.
+ * Whatever it wrote, the caches may have older data of. It may have written
+ * although the driver says now that it did not: that it was given to be written
+ * to is what counts.
  */
 void model_take_begin(struct model *model, const struct range *range,
 		      enum direction direction)
 {
-	struct range lines = judged_range(model, range, direction);
+	struct range lines = whole_lines(model, range);
 	struct cursor cursor = cursor_on(&lines);
 	struct unit *unit;
 
 	while ((unit = next_unit(model, &cursor))) {
 		bool before = is_watched(unit);
+		u8 writers = unit->writers;
 
 		unit->flags &= ~(TOO_EARLY | NOT_WAITED);
-		if (direction != TO_DEVICE && unit->owners &&
-		    unit->flags & FROM_DEVICE_OWNED) {
+		release_unit(unit, direction);
+		if (unit->writers != writers) {
 			unit->flags |= STALE_INNER;
 			if (model->outer)
 				unit->flags |= STALE_OUTER;
 		}
-		if (unit->owners)
-			unit->owners--;
-		if (!unit->owners)
-			unit->flags &= ~FROM_DEVICE_OWNED;
 		update_watched(model, cursor.at, before, unit);
 	}
+	release_buffers(model, range);
 }
 
 /**
@@ -807,20 +934,44 @@ void model_take_begin(struct model *model, const struct range *range,
  */
 void model_take_end(struct model *model, const struct buffer *buffer)
 {
-	struct range lines = judged_range(model, &buffer->range,
-					  buffer->direction);
+	struct range lines = whole_lines(model, &buffer->range);
 	struct cursor cursor = cursor_on(&lines);
 	struct tally tally = {};
 	struct unit *unit;
 
-	if (buffer->direction == TO_DEVICE)
-		return;
 	while ((unit = next_unit(model, &cursor))) {
-		count(model, &tally, judge_taken(unit), cursor.at);
+		/* Nothing has to be done about what the device only read. */
+		if (buffer->direction != TO_DEVICE ||
+		    unit->flags & (STALE_INNER | STALE_OUTER))
+			count(model, &tally, judge_taken(unit), cursor.at);
 		/* told once */
 		unit->flags &= ~(STALE_INNER | STALE_OUTER);
 	}
 	tell(model, &tally, buffer);
+}
+
+/**
+ * model_release() - a device no longer has a buffer, and nobody reads it
+ * @model: the model
+ * @range: the buffer
+ * @direction: of the transfer
+ *
+ * The driver has said that it looks after the caches, if that is needed.
+ */
+void model_release(struct model *model, const struct range *range,
+		   enum direction direction)
+{
+	struct range lines = whole_lines(model, range);
+	struct cursor cursor = cursor_on(&lines);
+	struct unit *unit;
+
+	while ((unit = next_unit(model, &cursor))) {
+		bool before = is_watched(unit);
+
+		release_unit(unit, direction);
+		update_watched(model, cursor.at, before, unit);
+	}
+	release_buffers(model, range);
 }
 
 /**
@@ -837,6 +988,7 @@ void model_forget(struct model *model, const struct range *range)
 		bool before = is_watched(unit);
 
 		unit->owners = 0;
+		unit->writers = 0;
 		unit->flags &= PENDING_OUTER;
 		unit->buffer = 0;
 		update_watched(model, cursor.at, before, unit);
@@ -918,7 +1070,8 @@ bool model_stale(const struct model *model, u64 address)
 unsigned int model_judge(struct model *model, const struct range *range,
 			 enum direction direction, bool taken)
 {
-	struct range lines = judged_range(model, range, direction);
+	struct range lines = taken ? whole_lines(model, range) :
+				     judged_range(model, range, direction);
 	unsigned int broken = 0;
 	struct cursor cursor = cursor_on(&lines);
 	struct unit *unit;

@@ -61,6 +61,7 @@ struct model;
 struct model_config {
 	struct range ram;
 	unsigned int line;	/* bytes in a line of the inner cache */
+	unsigned int levels;	/* of the inner cache: what CP15 knows of */
 	void (*found)(const struct finding *finding, void *opaque);
 	/* may be NULL: dirty bytes have reached the memory, or are lost */
 	void (*written_back)(u64 address, u32 mask);
@@ -82,6 +83,7 @@ bool model_watches_loads(const struct model *model, u64 address);
 void model_inner(struct model *model, unsigned int cpu, enum cache_op op,
 		 u64 address, const struct range *asked_for);
 void model_inner_all(struct model *model, enum cache_op op);
+void model_set_way(struct model *model, enum cache_op op, unsigned int level);
 void model_barrier(struct model *model, unsigned int cpu);
 void model_outer(struct model *model, enum cache_op op, u64 address,
 		 const struct range *asked_for);
@@ -89,10 +91,13 @@ void model_outer_all(struct model *model, enum cache_op op);
 void model_outer_sync(struct model *model);
 
 void model_give_begin(struct model *model, const struct range *range);
-void model_give_end(struct model *model, const struct buffer *buffer);
+void model_give_end(struct model *model, const struct buffer *buffer,
+		    bool again);
 void model_take_begin(struct model *model, const struct range *range,
 		      enum direction direction);
 void model_take_end(struct model *model, const struct buffer *buffer);
+void model_release(struct model *model, const struct range *range,
+		   enum direction direction);
 void model_forget(struct model *model, const struct range *range);
 void model_coherent(struct model *model, const struct buffer *buffer);
 u32 model_dirty(const struct model *model, u64 address);

@@ -19,10 +19,15 @@
 #include "observe.h"
 #include "protocol.h"
 
-/* Calls are nested on one stack, which is not larger than this. */
-#define STACK_SIZE	8192
+/*
+ * Calls are nested on one stack, which begins at a multiple of this. Where
+ * stacks are larger, calls in different halves don't know of each other.
+ */
+#define STACK_SIZE	8192u
 #define CALLS		64
 #define FUNCTIONS	256
+/* Entries of scatterlists that are being mapped. */
+#define ENTRIES		1024
 /* How far behind the stack pointer a function may have saved its caller. */
 #define STACK_WORDS	48
 #define FUNCTION_MAX	0x10000
@@ -37,8 +42,12 @@
 
 enum hook_kind {
 	WRAPPER,		/* inline in the kernel's headers, but not always */
+	WRAPPER_AGAIN,		/* gives what is mapped already */
 	API,			/* of the DMA API, the device comes first */
+	API_AGAIN,
 	API_UNMAP,
+	API_MAP_SG,		/* returns 0 if it fails */
+	API_MAP_SGTABLE,	/* returns an error if it fails */
 	GIVE,
 	TAKE,
 	ALLOCATE,
@@ -59,18 +68,20 @@ static const struct {
 	{ "dma_free_coherent", WRAPPER },
 	{ "dma_alloc_noncoherent", WRAPPER },
 	{ "dma_sync_single_for_cpu", WRAPPER },
-	{ "dma_sync_single_for_device", WRAPPER },
+	{ "dma_sync_single_for_device", WRAPPER_AGAIN },
+	{ "dma_sync_sg_for_cpu", WRAPPER },
+	{ "dma_sync_sg_for_device", WRAPPER_AGAIN },
 	{ "dma_map_phys", API },
 	{ "dma_map_page_attrs", API },
-	{ "dma_map_sg_attrs", API },
-	{ "dma_map_sgtable", API },
+	{ "dma_map_sg_attrs", API_MAP_SG },
+	{ "dma_map_sgtable", API_MAP_SGTABLE },
 	{ "dma_unmap_phys", API_UNMAP },
 	{ "dma_unmap_page_attrs", API },
 	{ "dma_unmap_sg_attrs", API },
 	{ "__dma_sync_single_for_cpu", API },
-	{ "__dma_sync_single_for_device", API },
+	{ "__dma_sync_single_for_device", API_AGAIN },
 	{ "__dma_sync_sg_for_cpu", API },
-	{ "__dma_sync_sg_for_device", API },
+	{ "__dma_sync_sg_for_device", API_AGAIN },
 	{ "dma_alloc_attrs", API },
 	{ "dma_free_attrs", API },
 	{ "dma_alloc_pages", API },
@@ -110,9 +121,16 @@ struct observer {
 	size_t nr_functions;
 	struct call calls[CALLS];
 	unsigned int nr_calls;
+	struct {
+		struct range range;
+		enum direction direction;
+		u32 stack;	/* of the call that maps the scatterlist */
+	} entries[ENTRIES];
+	size_t nr_entries;
 	/* of the call that ends now */
 	const struct call *ending;
 	bool expecting;
+	struct range expected_in;	/* empty: anywhere */
 	unsigned int expected;
 };
 
@@ -129,6 +147,27 @@ static void find_functions(struct observer *observer, int hook)
 		observer->functions[observer->nr_functions].address = address;
 		observer->functions[observer->nr_functions++].hook = hook;
 	}
+}
+
+/**
+ * observer_misses() - whether the functions are there that all depends on
+ * @symbols: of the guest's kernel
+ *
+ * Return: The name of one that is missing, NULL if none is.
+ */
+const char *observer_misses(const struct symbols *symbols)
+{
+	static const char * const needed[] = {
+		"start_kernel", "arch_sync_dma_for_device",
+		"arch_sync_dma_for_cpu",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
+		if (!symbols_address(symbols, needed[i]))
+			return needed[i];
+	}
+
+	return NULL;
 }
 
 /**
@@ -237,10 +276,12 @@ static void enter_unmap(struct observer *observer, struct call *call)
 	if (observer->guest.has_long_addresses()) {
 		start = get(observer, 2) | (u64)get(observer, 3) << 32;
 		size = stacked(observer, 0);
+		call->direction = stacked(observer, 1) & 3;
 		attributes = stacked(observer, 2);
 	} else {
 		start = get(observer, 1);
 		size = get(observer, 2);
+		call->direction = get(observer, 3) & 3;
 		attributes = stacked(observer, 0);
 	}
 	call->range = (struct range){ start, start + size };
@@ -263,7 +304,8 @@ static void enter_free(struct observer *observer, struct call *call)
 
 static bool is_inside(const struct call *call, u32 stack)
 {
-	return stack <= call->stack && call->stack - stack < STACK_SIZE;
+	return stack <= call->stack &&
+	       call->stack / STACK_SIZE == stack / STACK_SIZE;
 }
 
 /**
@@ -287,8 +329,12 @@ void observer_enter(struct observer *observer, int hook)
 	};
 	switch (hooks[hook].kind) {
 	case WRAPPER:
+	case WRAPPER_AGAIN:
 		break;
 	case API:
+	case API_AGAIN:
+	case API_MAP_SG:
+	case API_MAP_SGTABLE:
 		call->device = get(observer, 0);
 		break;
 	case API_UNMAP:
@@ -341,26 +387,37 @@ static void name_device(const struct observer *observer, u32 device, char *name,
 	}
 }
 
-/* For which device, and for whom: said by the calls around this one. */
-static void describe(const struct observer *observer, const struct call *call,
+/*
+ * For which device, and for whom: said by the calls around this one. Those for
+ * another device were interrupted. Return: whether it was mapped before.
+ */
+static bool describe(const struct observer *observer, const struct call *call,
 		     struct buffer *buffer)
 {
 	u32 device = call->device;
+	bool again = false;
 
 	buffer->range = call->range;
 	buffer->direction = call->direction;
 	buffer->caller = call->link;
 	for (unsigned int i = observer->nr_calls; i--;) {
 		const struct call *outer = &observer->calls[i];
+		enum hook_kind kind = hooks[outer->hook].kind;
 
 		if (!is_inside(outer, call->stack))
 			continue;
+		if (outer->device && device && outer->device != device)
+			break;
 		if (outer->device)
 			device = outer->device;
-		if (outer->device || hooks[outer->hook].kind == WRAPPER)
+		if (outer->device || kind == WRAPPER ||
+		    kind == WRAPPER_AGAIN)
 			buffer->caller = outer->link;
+		again |= kind == API_AGAIN || kind == WRAPPER_AGAIN;
 	}
 	name_device(observer, device, buffer->device, sizeof(buffer->device));
+
+	return again;
 }
 
 static void return_allocated(struct observer *observer, struct call *call)
@@ -381,11 +438,12 @@ static void return_allocated(struct observer *observer, struct call *call)
 	model_coherent(observer->model, &buffer);
 }
 
-static void give(struct observer *observer, const struct buffer *buffer)
+static void give(struct observer *observer, const struct buffer *buffer,
+		 bool again)
 {
 	if (observer->guest.giving)
 		observer->guest.giving(buffer);
-	model_give_end(observer->model, buffer);
+	model_give_end(observer->model, buffer, again);
 }
 
 static void take(struct observer *observer, const struct buffer *buffer)
@@ -395,16 +453,66 @@ static void take(struct observer *observer, const struct buffer *buffer)
 	model_take_end(observer->model, buffer);
 }
 
+static bool maps_scatterlist(enum hook_kind kind)
+{
+	return kind == API_MAP_SG || kind == API_MAP_SGTABLE;
+}
+
+/* Without room nothing is known if that mapping fails. */
+static void remember_entry(struct observer *observer, const struct call *call)
+{
+	for (unsigned int i = observer->nr_calls; i--;) {
+		const struct call *outer = &observer->calls[i];
+		size_t last = observer->nr_entries;
+
+		if (!maps_scatterlist(hooks[outer->hook].kind) ||
+		    !is_inside(outer, call->stack))
+			continue;
+		if (last == ENTRIES)
+			return;
+		observer->entries[last].range = call->range;
+		observer->entries[last].direction = call->direction;
+		observer->entries[last].stack = outer->stack;
+		observer->nr_entries++;
+		return;
+	}
+}
+
+/* What is mapped when an entry cannot be is given up without maintenance. */
+static void end_scatterlist(struct observer *observer, const struct call *call)
+{
+	u32 result = get(observer, 0);
+	bool failed = hooks[call->hook].kind == API_MAP_SG ? !result :
+							     result >> 31;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < observer->nr_entries; i++) {
+		if (observer->entries[i].stack != call->stack)
+			observer->entries[kept++] = observer->entries[i];
+		else if (failed)
+			model_release(observer->model,
+				      &observer->entries[i].range,
+				      observer->entries[i].direction);
+	}
+	observer->nr_entries = kept;
+}
+
 static void end(struct observer *observer, struct call *call)
 {
 	struct buffer buffer = {};
+	bool again;
 
 	observer->ending = call;
 	switch (hooks[call->hook].kind) {
 	case GIVE:
-		describe(observer, call, &buffer);
+		again = describe(observer, call, &buffer);
 		report_count(observer->report, COUNT_GIVEN, 1);
-		give(observer, &buffer);
+		give(observer, &buffer, again);
+		remember_entry(observer, call);
+		break;
+	case API_MAP_SG:
+	case API_MAP_SGTABLE:
+		end_scatterlist(observer, call);
 		break;
 	case TAKE:
 		describe(observer, call, &buffer);
@@ -414,8 +522,8 @@ static void end(struct observer *observer, struct call *call)
 	case API_UNMAP:
 		/* Nothing else says that the device no longer has it. */
 		if (call->skips)
-			model_take_begin(observer->model, &call->range,
-					 TO_DEVICE);
+			model_release(observer->model, &call->range,
+				      call->direction);
 		break;
 	case ALLOCATE:
 		return_allocated(observer, call);
@@ -469,7 +577,10 @@ static bool may_lose_data(const struct call *call)
 	case INNER_MAP:
 		return call->direction == FROM_DEVICE;
 	case TAKE:
+		/* written since the device has it, or since it was synchronised */
+		return false;
 	case INNER_UNMAP:
+		/* alone, without a device that had it: whoever calls it knows */
 		return call->direction != TO_DEVICE;
 	default:
 		return true;
@@ -566,7 +677,7 @@ void observer_announce(struct observer *observer, u32 address, u32 pc)
 	buffer.direction = call.direction & 3;
 	switch (call.event) {
 	case ORACLE_GIVE:
-		give(observer, &buffer);
+		give(observer, &buffer, false);
 		break;
 	case ORACLE_DONE:
 		model_take_begin(observer->model, &buffer.range,
@@ -583,6 +694,7 @@ void observer_announce(struct observer *observer, u32 address, u32 pc)
 		break;
 	case ORACLE_EXPECT_BEGIN:
 		observer->expecting = true;
+		observer->expected_in = buffer.range;
 		observer->expected = 0;
 		break;
 	case ORACLE_EXPECT_END:
@@ -592,6 +704,35 @@ void observer_announce(struct observer *observer, u32 address, u32 pc)
 	}
 	observer->guest.write(address + offsetof(struct oracle_call, answer),
 			      &answer, sizeof(answer));
+}
+
+/**
+ * observer_expects() - whether findings are expected
+ * @observer: the observer
+ *
+ * Return: true until the guest has said that this is over.
+ */
+bool observer_expects(const struct observer *observer)
+{
+	return observer->expecting;
+}
+
+/* Whether the guest has announced this one. */
+static bool is_expected(const struct observer *observer,
+			const struct finding *finding)
+{
+	const struct range *in = &observer->expected_in;
+	u64 size = finding->size ? finding->size : UNIT;
+
+	if (!observer->expecting)
+		return false;
+	if (in->start == in->end)
+		return true;
+	if (finding->first < in->end && finding->first + size > in->start)
+		return true;
+	/* a line may begin in front of it */
+	return finding->buffer && finding->buffer->range.start < in->end &&
+	       finding->buffer->range.end > in->start;
 }
 
 /* The function an address is in, 0: none. */
@@ -647,7 +788,7 @@ void observer_found(struct observer *observer, const struct finding *finding,
 {
 	struct site site = { .pc = pc };
 
-	if (observer->expecting) {
+	if (is_expected(observer, finding)) {
 		observer->expected |= 1u << finding->rule;
 		report_count(observer->report, COUNT_EXPECTED, 1);
 		return;

@@ -20,6 +20,7 @@ struct guest {
 
 struct observer;
 
+const char *observer_misses(const struct symbols *symbols);
 struct observer *observer_new(struct model *model, struct report *report,
 			      const struct symbols *symbols,
 			      const struct guest *guest);
@@ -38,6 +39,7 @@ bool observer_asked_for(const struct observer *observer, u32 address,
 			u64 physical, struct request *request);
 bool observer_asked_for_outer(const struct observer *observer,
 			      struct request *request);
+bool observer_expects(const struct observer *observer);
 void observer_announce(struct observer *observer, u32 address, u32 pc);
 void observer_found(struct observer *observer, const struct finding *finding,
 		    u32 pc);

@@ -12,8 +12,10 @@
 #define INVALIDATE_LINE	0x770
 #define INVALIDATE_WAY	0x77c
 #define CLEAN_LINE	0x7b0
+#define CLEAN_INDEX	0x7b8
 #define CLEAN_WAY	0x7bc
 #define FLUSH_LINE	0x7f0
+#define FLUSH_INDEX	0x7f8
 #define FLUSH_WAY	0x7fc
 
 /**
@@ -35,7 +37,9 @@ bool pl310_is_line(unsigned int offset)
  * @value: what is written
  * @asked_for: as for model_outer()
  *
- * Operations by way run in the background, and Linux waits for them.
+ * Operations by way run in the background, and Linux waits for them. Those by
+ * index and way take one write for each line: whoever reaches the last one, which
+ * has the number 0 in Linux, has written all of them.
  */
 void pl310_write(struct model *model, unsigned int offset, u32 value,
 		 const struct range *asked_for)
@@ -59,6 +63,14 @@ void pl310_write(struct model *model, unsigned int offset, u32 value,
 		break;
 	case INVALIDATE_WAY:
 		model_outer_all(model, INVALIDATE);
+		break;
+	case CLEAN_INDEX:
+		if (!value)
+			model_outer_all(model, CLEAN);
+		break;
+	case FLUSH_INDEX:
+		if (!value)
+			model_outer_all(model, CLEAN_INVALIDATE);
 		break;
 	case CLEAN_WAY:
 		model_outer_all(model, CLEAN);

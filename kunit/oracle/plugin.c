@@ -3,7 +3,7 @@
  * Between QEMU and the model: a TCG plugin for 32-bit ARM machines.
  *
  *	-plugin oracle.so,ram=START:SIZE,symbols=System.map,report=FILE
- *		[,line=BYTES][,pl310=ADDRESS][,limit=N]
+ *		[,line=BYTES][,levels=N][,pl310=ADDRESS][,limit=N]
  *		[,allow=RULE@DEVICE]…[,incoherent=on]
  */
 
@@ -29,13 +29,14 @@
 #endif
 
 #define PROCESSORS	8
+#define LEVELS		7u	/* that CP15 can name */
 #define NR_REGISTERS	16
 #define PAGES		4096	/* translations kept for each processor */
 #define KNOWN		4096	/* buckets of instructions */
 #define LIMIT		3
 #define FIRST_WIDE_THUMB	0xe800
 #define OPTIONS		"ram=START:SIZE, symbols=FILE, report=FILE, " \
-			"line=BYTES, pl310=ADDRESS, limit=N, " \
+			"line=BYTES, levels=N, pl310=ADDRESS, limit=N, " \
 			"allow=RULE@DEVICE, incoherent=on"
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
@@ -262,6 +263,17 @@ static void cache_line(const struct instruction *instruction, u32 address)
 		    request.may_lose_data ? &request.range : NULL);
 }
 
+/*
+ * It takes one instruction for each line. Linux counts sets and ways down, so
+ * that the last one of a level has the numbers 0. A processor that starts only
+ * invalidates, and only its own cache.
+ */
+static void set_way(enum cache_op op, u32 value)
+{
+	if (op != INVALIDATE && !(value & ~0xfu))
+		model_set_way(oracle.model, op, value >> 1 & 7);
+}
+
 static void write_mmu(const struct instruction *instruction)
 {
 	struct processor *cpu = processor();
@@ -314,13 +326,7 @@ static void execute(const struct known *known)
 		cache_line(instruction, guest_get(instruction->rt));
 		break;
 	case INSTRUCTION_CACHE_SET_WAY:
-		/*
-		 * It takes one for each line, the first is enough to know. A
-		 * processor that starts only invalidates, and only its own.
-		 */
-		if (instruction->op != INVALIDATE &&
-		    !(guest_get(instruction->rt) & ~0xfu))
-			model_inner_all(oracle.model, instruction->op);
+		set_way(instruction->op, guest_get(instruction->rt));
 		break;
 	case INSTRUCTION_BARRIER:
 		report_count(oracle.report, COUNT_BARRIERS, 1);
@@ -434,7 +440,9 @@ static void access_part(qemu_plugin_meminfo_t info, u32 address,
 	} else if (store) {
 		if (oracle.incoherent)
 			incoherent_store(oracle.incoherent, physical, size,
-					 seen->cached);
+					 model_has_outer(oracle.model) ?
+					 seen->cached :
+					 seen->cached & ~CACHED_OUTER);
 		model_store(oracle.model, physical, size, seen->cached);
 	} else if (!seen->cached ||
 		   model_watches_loads(oracle.model, physical)) {
@@ -630,7 +638,14 @@ static void finish(qemu_plugin_id_t id, void *opaque)
 {
 	(void)id;
 	(void)opaque;
-	write_report(oracle.started && oracle.host_ram);
+	write_report(oracle.started && oracle.host_ram &&
+		     !observer_expects(oracle.observer));
+}
+
+/* strtoull() takes a sign and blanks, too. */
+static bool is_number(const char *text)
+{
+	return text[0] >= '0' && text[0] <= '9';
 }
 
 static bool parse_ram(const char *text)
@@ -639,11 +654,12 @@ static bool parse_ram(const char *text)
 	u64 size;
 
 	oracle.ram.start = strtoull(text, &end, 0);
-	if (*end != ':')
+	if (!is_number(text) || *end != ':' || !is_number(end + 1))
 		return false;
 	size = strtoull(end + 1, &end, 0);
 	oracle.ram.end = oracle.ram.start + size;
-	return !*end && size && !(size % GUEST_PAGE);
+	return !*end && size && !(size % GUEST_PAGE) &&
+	       !(oracle.ram.start % GUEST_PAGE);
 }
 
 struct settings {
@@ -657,7 +673,7 @@ static bool parse(char *argument, struct settings *settings)
 	char *value = strchr(argument, '=');
 	char *end = NULL;
 
-	if (!value)
+	if (!value || !value[1])
 		return false;
 	*value++ = '\0';
 	if (!strcmp(argument, "ram"))
@@ -675,8 +691,12 @@ static bool parse(char *argument, struct settings *settings)
 		oracle.symbols = symbols_read(value);
 		return oracle.symbols;
 	}
+	if (!is_number(value))
+		return false;
 	if (!strcmp(argument, "line"))
 		settings->config->line = strtoul(value, &end, 0);
+	else if (!strcmp(argument, "levels"))
+		settings->config->levels = strtoul(value, &end, 0);
 	else if (!strcmp(argument, "pl310"))
 		oracle.pl310 = strtoull(value, &end, 0);
 	else if (!strcmp(argument, "limit"))
@@ -701,6 +721,7 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id,
 	};
 	struct model_config config = { .line = 64, .found = found };
 	struct settings settings = { .config = &config, .limit = LIMIT };
+	const char *missing;
 
 	if (!info->system_emulation || strcmp(info->target_name, "arm")) {
 		fprintf(stderr, "oracle: it is for qemu-system-arm\n");
@@ -709,14 +730,40 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id,
 	oracle.report = report_new();
 	for (int i = 0; i < argc; i++) {
 		if (!parse(argv[i], &settings)) {
-			fprintf(stderr, "oracle: %s: no good value, or no option; " OPTIONS "\n",
+			fprintf(stderr, "oracle: %s=: no good value, or no option; " OPTIONS "\n",
 				argv[i]);
 			return 1;
 		}
 	}
-	if (oracle.ram.end <= oracle.ram.start || !is_line(config.line)) {
-		fprintf(stderr,
-			"oracle: ram= is missing, or line= is no size of lines; " OPTIONS "\n");
+	if (oracle.ram.end <= oracle.ram.start) {
+		fprintf(stderr, "oracle: ram= is missing; " OPTIONS "\n");
+		return 1;
+	}
+	if (!is_line(config.line)) {
+		fprintf(stderr, "oracle: line=%u: a power of 2 from %u to %u is expected\n",
+			config.line, UNIT, GUEST_PAGE);
+		return 1;
+	}
+	if (!config.levels)
+		config.levels = config.line == UNIT ? 1 : 2;
+	if (config.levels > LEVELS) {
+		fprintf(stderr, "oracle: levels=%u: 1 to %u are possible\n",
+			config.levels, LEVELS);
+		return 1;
+	}
+	if (!oracle.symbols) {
+		fprintf(stderr, "oracle: symbols= is missing; " OPTIONS "\n");
+		return 1;
+	}
+	missing = observer_misses(oracle.symbols);
+	if (missing) {
+		fprintf(stderr, "oracle: symbols=: no %s() in the System.map of an ARM kernel\n",
+			missing);
+		return 1;
+	}
+	if (info->system.max_vcpus > PROCESSORS) {
+		fprintf(stderr, "oracle: -smp %d: not more than %d processors are possible\n",
+			info->system.max_vcpus, PROCESSORS);
 		return 1;
 	}
 	oracle.several = info->system.max_vcpus > 1;
@@ -734,9 +781,7 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id,
 	oracle.observer = observer_new(oracle.model, oracle.report,
 				       oracle.symbols, &guest);
 	oracle.bytes = g_byte_array_new();
-	if (oracle.symbols)
-		oracle.start = symbols_address(oracle.symbols, "start_kernel");
-	oracle.started = !oracle.start;
+	oracle.start = symbols_address(oracle.symbols, "start_kernel");
 	oracle.scoreboard = qemu_plugin_scoreboard_new(sizeof(u64));
 	oracle.waits = qemu_plugin_scoreboard_u64(oracle.scoreboard);
 	write_report(false);

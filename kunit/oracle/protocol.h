@@ -29,7 +29,8 @@ enum oracle_event {
 	ORACLE_TAKE,		/* the processor has it from now on */
 	ORACLE_QUERY_GIVE,	/* what would be broken if it was given now */
 	ORACLE_QUERY_TAKE,
-	ORACLE_EXPECT_BEGIN,	/* what is found from now on is meant to be */
+	/* What is found from now on is meant to be; with a size, only in there. */
+	ORACLE_EXPECT_BEGIN,
 	ORACLE_EXPECT_END,	/* which rules were broken since then? */
 };
 

@@ -259,6 +259,18 @@ void report_count(struct report *report, enum counter counter, u64 number)
 }
 
 /**
+ * report_counted() - what was counted
+ * @report: the report
+ * @counter: which one
+ *
+ * Return: The number.
+ */
+u64 report_counted(const struct report *report, enum counter counter)
+{
+	return report->counters[counter];
+}
+
+/**
  * report_total() - how often a rule was broken
  * @report: the report
  *
@@ -289,7 +301,7 @@ u64 report_caller(const struct report *report)
 	return group ? group->site.caller : 0;
 }
 
-/* Names come from the guest, so they may be anything. */
+/* Names come from the guest, so they may be anything, and end on a terminal. */
 static void write_string(FILE *file, const char *text)
 {
 	fputc('"', file);
@@ -299,7 +311,7 @@ static void write_string(FILE *file, const char *text)
 		if (c == '"' || c == '\\')
 			fprintf(file, "\\%c", c);
 		else if (c < 0x20 || c >= 0x7f)
-			fprintf(file, "\\u%04x", c);
+			fputc('?', file);
 		else
 			fputc(c, file);
 	}

@@ -37,6 +37,7 @@ void report_free(struct report *report);
 void report_add(struct report *report, const struct finding *finding,
 		const struct site *site);
 void report_count(struct report *report, enum counter counter, u64 number);
+u64 report_counted(const struct report *report, enum counter counter);
 u64 report_total(const struct report *report);
 u64 report_caller(const struct report *report);
 bool report_write(const struct report *report, const char *path, bool complete);

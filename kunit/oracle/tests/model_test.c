@@ -33,7 +33,8 @@ static void found(const struct finding *finding, void *opaque)
 static void begin_lines(bool outer, unsigned int line)
 {
 	struct model_config config = {
-		.ram = { RAM, RAM + 0x10000 }, .line = line, .found = found,
+		.ram = { RAM, RAM + 0x10000 }, .line = line, .levels = 1,
+		.found = found,
 	};
 
 	if (model)
@@ -83,7 +84,7 @@ static void give(enum direction direction)
 		.range = whole, .direction = direction, .device = "dev",
 	};
 
-	model_give_end(model, &buffer);
+	model_give_end(model, &buffer, false);
 }
 
 static void take(enum direction direction)
@@ -372,7 +373,7 @@ static void line_is_shared_with_device(void)
 
 	/* lines of 64 bytes: a neighbour in the next unit counts */
 	begin_lines(false, 64);
-	model_give_end(model, &buffer);
+	model_give_end(model, &buffer, false);
 	model_store(model, START + 40, 4, CACHED);
 	model_store(model, START + 60, 4, CACHED);
 	EXPECT_EQ(2, lines[RULE_SHARED_LINE]);
@@ -381,7 +382,7 @@ static void line_is_shared_with_device(void)
 	/* what is only read by the device does not change */
 	buffer.direction = TO_DEVICE;
 	begin_lines(false, 64);
-	model_give_end(model, &buffer);
+	model_give_end(model, &buffer, false);
 	model_store(model, START + 40, 4, CACHED);
 	EXPECT_EQ(0, total());
 }
@@ -394,6 +395,186 @@ static void two_devices_have_it(void)
 	take_correctly(TO_DEVICE);
 	model_store(model, START, 4, CACHED);
 	EXPECT_EQ(1, lines[RULE_STORE_OWNED]);
+}
+
+static void give_part(u64 start, u64 end, enum direction direction, bool again)
+{
+	struct buffer buffer = {
+		.range = { start, end }, .direction = direction, .device = "dev",
+	};
+
+	model_give_begin(model, &buffer.range);
+	model_give_end(model, &buffer, again);
+}
+
+static void take_part(u64 start, u64 end, enum direction direction)
+{
+	struct buffer buffer = {
+		.range = { start, end }, .direction = direction,
+	};
+
+	model_take_begin(model, &buffer.range, direction);
+	model_take_end(model, &buffer);
+}
+
+static void synchronised_is_not_mapped_again(void)
+{
+	begin(true);
+	give_part(START, START + 64, TO_DEVICE, false);
+	/* the driver never takes it back */
+	give_part(START, START + 64, TO_DEVICE, true);
+	model_store(model, START, 4, CACHED);
+	EXPECT_EQ(1, lines[RULE_STORE_OWNED]);
+	take_part(START, START + 64, TO_DEVICE);
+	model_store(model, START, 4, CACHED);
+	EXPECT_EQ(1, total());
+
+	begin(true);
+	give_correctly(FROM_DEVICE);
+	give_part(START, START + SIZE, FROM_DEVICE, true);
+	take_correctly(FROM_DEVICE);
+	EXPECT_FALSE(model_watches_loads(model, START));
+	model_load(model, START, 4, CACHED);
+	EXPECT_EQ(0, total());
+	/* synchronised for the processor and the device, then unmapped */
+	give_part(START, START + 64, FROM_DEVICE, true);
+	EXPECT_TRUE(model_watches_loads(model, START));
+	model_load(model, START, 4, CACHED);
+	EXPECT_EQ(1, lines[RULE_LOAD_OWNED]);
+}
+
+static void wrong_direction_leaves_stale_lines(void)
+{
+	begin(true);
+	give_correctly(FROM_DEVICE);
+	take_correctly(TO_DEVICE);
+	EXPECT_EQ(SIZE / LINE, lines[RULE_STALE_OUTER]);
+	EXPECT_EQ(SIZE / LINE, total());
+	EXPECT_FALSE(model_watches_loads(model, START));
+	/* told once */
+	EXPECT_FALSE(model_stale(model, START));
+	give_correctly(TO_DEVICE);
+	take_correctly(TO_DEVICE);
+	EXPECT_EQ(SIZE / LINE, total());
+	/* the other way round nothing is stale */
+	give_correctly(TO_DEVICE);
+	take_correctly(FROM_DEVICE);
+	EXPECT_EQ(SIZE / LINE, total());
+	/* all of a line of 64 bytes */
+	begin_lines(false, 64);
+	give_part(START + 4, START + 8, FROM_DEVICE, false);
+	take_part(START + 4, START + 8, TO_DEVICE);
+	EXPECT_EQ(1, lines[RULE_STALE_INNER]);
+	model_store(model, START + 60, 4, CACHED);
+	EXPECT_EQ(1, total());
+}
+
+static void buffers_in_one_unit(void)
+{
+	begin(true);
+	give_part(START, START + 16, TO_DEVICE, false);
+	give_part(START + 16, START + 32, TO_DEVICE, false);
+	model_store(model, START + 16, 4, CACHED);
+	EXPECT_EQ(1, lines[RULE_STORE_OWNED]);
+	take_part(START + 16, START + 32, TO_DEVICE);
+	/* the first one is no longer known */
+	model_store(model, START + 16, 4, CACHED);
+	model_store(model, START, 4, CACHED);
+	EXPECT_EQ(1, total());
+	take_part(START, START + 16, TO_DEVICE);
+	/* one of them is written to, and first taken back */
+	begin(true);
+	give_part(START, START + 16, FROM_DEVICE, false);
+	give_part(START + 16, START + 32, TO_DEVICE, false);
+	model_load(model, START + 16, 4, CACHED);
+	model_take_begin(model, &(struct range){ START, START + 16 },
+			 FROM_DEVICE);
+	outer(INVALIDATE, START, START + 16);
+	inner(INVALIDATE, START, START + 16);
+	take_part(START + 16, START + 32, TO_DEVICE);
+	EXPECT_EQ(0, total());
+	/* or last */
+	give_part(START, START + 16, FROM_DEVICE, false);
+	give_part(START + 16, START + 32, TO_DEVICE, false);
+	take_part(START + 16, START + 32, TO_DEVICE);
+	EXPECT_EQ(0, total());
+	take_part(START, START + 16, FROM_DEVICE);
+	EXPECT_EQ(1, lines[RULE_STALE_OUTER]);
+	/* in one line of 64 bytes each keeps its own */
+	begin_lines(false, 64);
+	give_part(START + 32, START + 64, TO_DEVICE, false);
+	give_part(START, START + 32, TO_DEVICE, false);
+	model_store(model, START + 32, 4, CACHED);
+	EXPECT_EQ(1, lines[RULE_STORE_OWNED]);
+}
+
+static void buffer_is_mapped_several_times(void)
+{
+	begin(true);
+	give_part(START, START + 16, TO_DEVICE, false);
+	give_part(START, START + 16, TO_DEVICE, false);
+	/* a part of it is synchronised */
+	take_part(START, START + 4, TO_DEVICE);
+	model_store(model, START, 4, CACHED);
+	EXPECT_EQ(1, lines[RULE_STORE_OWNED]);
+	/* more often than can be counted */
+	begin(true);
+	for (int i = 0; i < 300; i++)
+		give_part(START, START + 16, FROM_DEVICE, false);
+	EXPECT_TRUE(model_watches_loads(model, START));
+	for (int i = 0; i < 255; i++) {
+		model_take_begin(model, &(struct range){ START, START + 16 },
+				 FROM_DEVICE);
+		outer(INVALIDATE, START, START + 16);
+		inner(INVALIDATE, START, START + 16);
+	}
+	EXPECT_FALSE(model_watches_loads(model, START));
+}
+
+static void given_up_without_maintenance(void)
+{
+	struct range range = { START, START + 20 };
+
+	for (int writers = 0; writers < 2; writers++) {
+		begin_lines(false, 64);
+		give_part(range.start, range.end,
+			  writers ? FROM_DEVICE : TO_DEVICE, false);
+		model_release(model, &range, writers ? FROM_DEVICE : TO_DEVICE);
+		EXPECT_FALSE(model_watches_loads(model, START));
+		model_store(model, START + 40, 4, CACHED);
+		model_store(model, START + 4, 4, CACHED);
+		EXPECT_EQ(0, total());
+		EXPECT_FALSE(model_stale(model, START));
+	}
+}
+
+static void buffer_is_named(void)
+{
+	struct buffer buffer = {
+		.range = whole, .direction = TO_DEVICE, .device = "first",
+	};
+
+	begin(true);
+	model_give_end(model, &buffer, false);
+	strcpy(buffer.device, "second");
+	model_give_end(model, &buffer, false);
+	model_store(model, START, 4, CACHED);
+	EXPECT_EQ(0, strcmp("second", last_buffer.device));
+	buffer.direction = BIDIRECTIONAL;
+	model_give_end(model, &buffer, false);
+	model_store(model, START, 4, CACHED);
+	EXPECT_EQ(BIDIRECTIONAL, last_buffer.direction);
+	buffer.caller = 4;
+	model_give_end(model, &buffer, false);
+	model_store(model, START, 4, CACHED);
+	EXPECT_EQ(4, last_buffer.caller);
+	/* so many that there is no room for them at first */
+	for (unsigned int i = 0; i < 600; i++) {
+		buffer.caller = i;
+		model_give_end(model, &buffer, false);
+	}
+	model_store(model, START, 4, CACHED);
+	EXPECT_EQ(599, last_buffer.caller);
 }
 
 static void coherent_memory(void)
@@ -414,6 +595,32 @@ static void coherent_memory(void)
 	model_forget(model, &whole);
 	model_store(model, START, 4, CACHED);
 	EXPECT_EQ(3, total());
+	/* it is told once that there was something */
+	begin(true);
+	model_store(model, START, 4, CACHED);
+	model_coherent(model, &buffer);
+	EXPECT_EQ(0, model_dirty(model, START));
+}
+
+static void forgotten_memory(void)
+{
+	begin(true);
+	give_correctly(FROM_DEVICE);
+	model_outer(model, CLEAN, START, NULL);
+	model_forget(model, &whole);
+	EXPECT_FALSE(model_watches_loads(model, START));
+	model_store(model, START + 4, 4, CACHED);
+	model_load(model, START + 4, 4, CACHED);
+	EXPECT_EQ(0, total());
+	/* what was begun is not complete */
+	inner(CLEAN, START, START + 1);
+	model_outer(model, CLEAN, START, NULL);
+	EXPECT_EQ(1u << RULE_BARRIER,
+		  model_judge(model, &(struct range){ START, START + 32 },
+			      TO_DEVICE, false));
+	model_outer_sync(model);
+	EXPECT_EQ(0, model_judge(model, &(struct range){ START, START + 32 },
+				 TO_DEVICE, false));
 }
 
 static void around_the_cache(void)
@@ -434,12 +641,38 @@ static void around_the_cache(void)
 	outer(CLEAN, START, START + 1);
 	model_load(model, START + 6, 1, 0);
 	EXPECT_EQ(3, total());
+	/* a line of 64 bytes */
+	begin_lines(false, 64);
+	model_store(model, START + 40, 1, CACHED);
+	model_load(model, START, 1, 0);
+	EXPECT_EQ(0, total());
+	model_store(model, START, 1, 0);
+	EXPECT_EQ(1, lines[RULE_ALIAS_DIRTY]);
+	model_store(model, START + 64, 1, 0);
+	EXPECT_EQ(1, total());
 }
 
-static void write_through_is_never_dirty(void)
+static void write_through_is_not_dirty(void)
 {
 	begin(true);
 	model_store(model, START, 4, CACHED_READ);
+	give(TO_DEVICE);
+	EXPECT_EQ(0, total());
+	/* but in an outer cache that does not write through */
+	begin(true);
+	model_store(model, START, 4, CACHED_READ | CACHED_OUTER);
+	give(TO_DEVICE);
+	EXPECT_EQ(1, lines[RULE_DIRTY_OUTER]);
+	EXPECT_EQ(1, total());
+	/* if there is one */
+	begin(false);
+	model_store(model, START, 4, CACHED_READ | CACHED_OUTER);
+	give(TO_DEVICE);
+	EXPECT_EQ(0, total());
+	/* and the other way round */
+	begin(true);
+	model_store(model, START, 4, CACHED_INNER);
+	inner(CLEAN, START, START + 4);
 	give(TO_DEVICE);
 	EXPECT_EQ(0, total());
 }
@@ -475,6 +708,87 @@ static void set_and_way(void)
 	EXPECT_EQ(0, model_judge(model, &whole, TO_DEVICE, false));
 }
 
+static void all_lines_are_invalidated(void)
+{
+	begin(true);
+	give_correctly(FROM_DEVICE);
+	model_take_begin(model, &whole, FROM_DEVICE);
+	model_inner_all(model, CLEAN);
+	model_outer_all(model, CLEAN);
+	EXPECT_EQ(1u << RULE_STALE_OUTER,
+		  model_judge(model, &whole, FROM_DEVICE, true));
+	/* it is filled from the outer one again */
+	model_inner_all(model, INVALIDATE);
+	model_outer_all(model, INVALIDATE);
+	EXPECT_EQ(1u << RULE_STALE_INNER,
+		  model_judge(model, &whole, FROM_DEVICE, true));
+	model_inner_all(model, CLEAN_INVALIDATE);
+	EXPECT_EQ(0, model_judge(model, &whole, FROM_DEVICE, true));
+	take(FROM_DEVICE);
+	EXPECT_EQ(0, total());
+}
+
+static void outer_cache_is_switched_off(void)
+{
+	begin(true);
+	write_buffer();
+	inner(CLEAN, whole.start, whole.end);
+	model_enable_outer(model, false);
+	EXPECT_EQ(0, model_judge(model, &whole, TO_DEVICE, false));
+	/* nothing is stale in it either */
+	give_correctly(FROM_DEVICE);
+	model_take_begin(model, &whole, FROM_DEVICE);
+	EXPECT_EQ(1u << RULE_STALE_INNER,
+		  model_judge(model, &whole, FROM_DEVICE, true));
+	EXPECT_EQ(0, total());
+}
+
+static void levels(void)
+{
+	struct model_config config = {
+		.ram = { RAM, RAM + 0x10000 }, .line = LINE, .levels = 2,
+		.found = found,
+	};
+
+	begin(false);
+	model_free(model);
+	model = model_new(&config);
+	write_buffer();
+	/* the data is in the second level, or was written there later */
+	model_set_way(model, CLEAN, 0);
+	EXPECT_EQ(1u << RULE_DIRTY_INNER,
+		  model_judge(model, &whole, TO_DEVICE, false));
+	model_set_way(model, CLEAN, 1);
+	EXPECT_EQ(0, model_judge(model, &whole, TO_DEVICE, false));
+	/* the second one alone */
+	write_buffer();
+	model_set_way(model, CLEAN, 1);
+	EXPECT_EQ(1u << RULE_DIRTY_INNER,
+		  model_judge(model, &whole, TO_DEVICE, false));
+	/* there is one level only */
+	begin(false);
+	write_buffer();
+	model_set_way(model, CLEAN, 0);
+	EXPECT_EQ(0, model_judge(model, &whole, TO_DEVICE, false));
+}
+
+static void begun_by_this_transfer(void)
+{
+	begin(true);
+	give_correctly(FROM_DEVICE);
+	model_store(model, START, 4, CACHED);
+	EXPECT_EQ(1, lines[RULE_STORE_OWNED]);
+	/* too early for that store, which has nothing to do with the next one */
+	outer(CLEAN, START, START + 4);
+	inner(CLEAN, START, START + 4);
+	outer(CLEAN, START, START + 4);
+	model_take_begin(model, &whole, FROM_DEVICE);
+	outer(INVALIDATE, whole.start, whole.end);
+	take(FROM_DEVICE);
+	EXPECT_EQ(0, lines[RULE_ORDER]);
+	EXPECT_EQ(SIZE / LINE, lines[RULE_STALE_INNER]);
+}
+
 static void lines_of_64_bytes(void)
 {
 	begin_lines(false, 64);
@@ -492,6 +806,14 @@ static void lines_of_64_bytes(void)
 
 static void registers_of_pl310(void)
 {
+	static const struct {
+		unsigned int offset;
+		u32 value;
+	} all[] = {
+		{ 0x77c, 0xff }, { 0x7bc, 0xff }, { 0x7fc, 0xff },
+		{ 0x7b8, 0 }, { 0x7f8, 0 },
+	};
+
 	begin(false);
 	pl310_write(model, 0x100, 1, NULL);
 	EXPECT_TRUE(model_has_outer(model));
@@ -508,12 +830,25 @@ static void registers_of_pl310(void)
 	inner(CLEAN, START, START + 1);
 	pl310_write(model, 0x770, START, NULL);
 	EXPECT_EQ(1, lines[RULE_LOST_DATA]);
-	/* by way */
-	write_buffer();
-	inner(CLEAN, whole.start, whole.end);
-	pl310_write(model, 0x7fc, 0xff, NULL);
-	EXPECT_EQ(0, model_judge(model, &whole, TO_DEVICE, false) &
-		     1u << RULE_DIRTY_OUTER);
+	/* by way, and by index and way */
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		write_buffer();
+		inner(CLEAN, whole.start, whole.end);
+		pl310_write(model, 0x740, 0, NULL);
+		EXPECT_EQ(1u << RULE_DIRTY_OUTER,
+			  model_judge(model, &whole, TO_DEVICE, false));
+		if (!all[i].value)
+			pl310_write(model, all[i].offset, 0x10000020, NULL);
+		EXPECT_EQ(1u << RULE_DIRTY_OUTER,
+			  model_judge(model, &whole, TO_DEVICE, false));
+		pl310_write(model, all[i].offset, all[i].value, NULL);
+		EXPECT_EQ(0, model_judge(model, &whole, TO_DEVICE, false));
+	}
+	EXPECT_TRUE(pl310_is_line(0x770));
+	EXPECT_TRUE(pl310_is_line(0x7b0));
+	EXPECT_TRUE(pl310_is_line(0x7f0));
+	EXPECT_FALSE(pl310_is_line(0x7f8));
+	EXPECT_FALSE(pl310_is_line(0x730));
 	/* off */
 	pl310_write(model, 0x100, 0, NULL);
 	EXPECT_FALSE(model_has_outer(model));
@@ -526,7 +861,7 @@ static void memory_that_is_not_ram(void)
 	begin(true);
 	model_store(model, 0x10, 4, CACHED);
 	model_inner(model, 0, INVALIDATE, 0x10, NULL);
-	model_give_end(model, &buffer);
+	model_give_end(model, &buffer, false);
 	EXPECT_FALSE(model_watches_loads(model, 0x10));
 	EXPECT_EQ(0, total());
 }
@@ -644,6 +979,74 @@ static void invalidated_data_is_gone(void)
 	incoherent = NULL;
 }
 
+static void neighbour_of_given_buffer_is_kept(void)
+{
+	struct buffer buffer = { .range = { START, START + 20 },
+				 .direction = TO_DEVICE };
+
+	begin_incoherent();
+	store_byte(START + 0x800, 'x');
+	store_byte(START, 'b');
+	incoherent_give(incoherent, model, &buffer);
+	model_give_end(model, &buffer, false);
+	store_byte(START + 24, 'n');
+	/* the device has it again, or a part of it */
+	incoherent_give(incoherent, model, &buffer);
+	EXPECT_EQ('a', *host(START, 1));
+	model_take_begin(model, &buffer.range, TO_DEVICE);
+	incoherent_take(incoherent, model, &buffer);
+	EXPECT_EQ('n', *host(START + 24, 1));
+	EXPECT_EQ('b', *host(START, 1));
+	/* once only */
+	store_byte(START, 'c');
+	incoherent_take(incoherent, model, &buffer);
+	EXPECT_EQ('c', *host(START, 1));
+	incoherent_free(incoherent);
+	incoherent = NULL;
+}
+
+static void device_keeps_what_it_wrote(void)
+{
+	begin_incoherent();
+	store_byte(START + 0x800, 'x');
+	store_byte(START, 'b');
+	give_incoherent(FROM_DEVICE);
+	EXPECT_EQ('a', *host(START, 1));
+	*host(START, 1) = 'd';
+	/* what the caches had is dropped */
+	model_take_begin(model, &whole, FROM_DEVICE);
+	outer(INVALIDATE, whole.start, whole.end);
+	inner(INVALIDATE, whole.start, whole.end);
+	outer(INVALIDATE, whole.start, whole.end);
+	inner(INVALIDATE, whole.start, whole.end);
+	take_incoherent(FROM_DEVICE);
+	EXPECT_EQ('d', *host(START, 1));
+	/* it is what a device reads later, too */
+	store_byte(START + 1, 'e');
+	give_incoherent(TO_DEVICE);
+	EXPECT_EQ('d', *host(START, 1));
+	EXPECT_EQ('a', *host(START + 1, 1));
+	/* written back while the device has it */
+	inner(CLEAN, whole.start, whole.end);
+	outer(CLEAN, whole.start, whole.end);
+	EXPECT_EQ('e', *host(START + 1, 1));
+	incoherent_free(incoherent);
+	incoherent = NULL;
+}
+
+static void uncached_stores_reach_the_memory(void)
+{
+	begin_incoherent();
+	store_byte(START + 0x800, 'x');
+	*host(START, 1) = 'u';
+	incoherent_store(incoherent, START, 1, CACHED_READ);
+	store_byte(START, 'b');
+	give_incoherent(TO_DEVICE);
+	EXPECT_EQ('u', *host(START, 1));
+	incoherent_free(incoherent);
+	incoherent = NULL;
+}
+
 const struct test model_tests[] = {
 	{ "model: correct_transfers_break_no_rule",
 	  correct_transfers_break_no_rule },
@@ -674,11 +1077,25 @@ const struct test model_tests[] = {
 	{ "model: device_has_the_buffer", device_has_the_buffer },
 	{ "model: line_is_shared_with_device", line_is_shared_with_device },
 	{ "model: two_devices_have_it", two_devices_have_it },
+	{ "model: synchronised_is_not_mapped_again",
+	  synchronised_is_not_mapped_again },
+	{ "model: wrong_direction_leaves_stale_lines",
+	  wrong_direction_leaves_stale_lines },
+	{ "model: buffers_in_one_unit", buffers_in_one_unit },
+	{ "model: buffer_is_mapped_several_times",
+	  buffer_is_mapped_several_times },
+	{ "model: given_up_without_maintenance", given_up_without_maintenance },
+	{ "model: buffer_is_named", buffer_is_named },
 	{ "model: coherent_memory", coherent_memory },
+	{ "model: forgotten_memory", forgotten_memory },
 	{ "model: around_the_cache", around_the_cache },
-	{ "model: write_through_is_never_dirty", write_through_is_never_dirty },
+	{ "model: write_through_is_not_dirty", write_through_is_not_dirty },
 	{ "model: accesses_cross_lines", accesses_cross_lines },
 	{ "model: set_and_way", set_and_way },
+	{ "model: all_lines_are_invalidated", all_lines_are_invalidated },
+	{ "model: outer_cache_is_switched_off", outer_cache_is_switched_off },
+	{ "model: levels", levels },
+	{ "model: begun_by_this_transfer", begun_by_this_transfer },
 	{ "model: lines_of_64_bytes", lines_of_64_bytes },
 	{ "model: registers_of_pl310", registers_of_pl310 },
 	{ "model: memory_that_is_not_ram", memory_that_is_not_ram },
@@ -687,5 +1104,11 @@ const struct test model_tests[] = {
 	{ "incoherent: processor_reads_what_was_not_invalidated",
 	  processor_reads_what_was_not_invalidated },
 	{ "incoherent: invalidated_data_is_gone", invalidated_data_is_gone },
+	{ "incoherent: neighbour_of_given_buffer_is_kept",
+	  neighbour_of_given_buffer_is_kept },
+	{ "incoherent: device_keeps_what_it_wrote",
+	  device_keeps_what_it_wrote },
+	{ "incoherent: uncached_stores_reach_the_memory",
+	  uncached_stores_reach_the_memory },
 	{}
 };

@@ -17,10 +17,20 @@
 #define CALL		(DATA + 0x400)
 #define DRIVER		0xc0300123u
 #define CACHED		(CACHED_INNER | CACHED_OUTER)
+#define CODE		0xc0300400u
+#define OTHER		(DATA + 0x140)
+#define OTHER_NAME	(DATA + 0x240)
 
 enum { LR = 14, SP = 13 };
 
 static const char map[] =
+	"c0000100 T start_kernel\n"
+	"c0000200 T dma_map_sg_attrs\n"
+	"c0000300 T dma_map_sgtable\n"
+	"c0000400 T __dma_sync_single_for_device\n"
+	"c0000500 T __dma_sync_sg_for_device\n"
+	"c0000600 t v7_dma_map_area\n"
+	"c0000700 t v7_dma_unmap_area\n"
 	"c0100000 T dma_map_page_attrs\n"
 	"c0100100 T dma_map_phys\n"
 	"c0100200 T arch_sync_dma_for_device\n"
@@ -39,7 +49,7 @@ static const char map[] =
 	"c0400000 T _etext\n";
 
 static u32 registers[16];
-static unsigned char memory[0x1000], stack[0x1000];
+static unsigned char memory[0x1000], stack[0x1000], code[0x100];
 static bool long_addresses;
 static struct symbols *symbols;
 static struct report *report;
@@ -55,6 +65,8 @@ static unsigned char *place(u32 address, unsigned int size)
 		return memory + address - DATA;
 	if (address >= STACK && address + size <= STACK + sizeof(stack))
 		return stack + address - STACK;
+	if (address >= CODE && address + size <= CODE + sizeof(code))
+		return code + address - CODE;
 	return NULL;
 }
 
@@ -96,17 +108,15 @@ static void found(const struct finding *finding, void *opaque)
 	observer_found(observer, finding, 0xc0300010);
 }
 
-static struct symbols *read_map(void)
+static void map_of(const char *text)
 {
 	char path[] = "/tmp/oracle-test-XXXXXX";
-	struct symbols *made;
 	FILE *file = fdopen(mkstemp(path), "w");
 
-	fputs(map, file);
+	fputs(text, file);
 	fclose(file);
-	made = symbols_read(path);
+	symbols = symbols_read(path);
 	remove(path);
-	return made;
 }
 
 static void put(u32 address, u32 value)
@@ -130,13 +140,15 @@ static void begin(void)
 	memset(registers, 0, sizeof(registers));
 	memset(&last, 0xff, sizeof(last));
 	long_addresses = false;
-	symbols = read_map();
+	map_of(map);
 	report = report_new();
 	report_set(report, symbols, 3);
 	model = model_new(&config);
 	observer = observer_new(model, report, symbols, &guest);
 	put(DEVICE, NAME);
 	write_guest(NAME, "0000:00:02.0", 13);
+	put(OTHER, OTHER_NAME);
+	write_guest(OTHER_NAME, "other", 6);
 	registers[SP] = STACK + 0x800;
 	registers[LR] = DRIVER;
 }
@@ -340,8 +352,8 @@ static void outermost_range_was_asked_for(void)
 	EXPECT_TRUE(observer_asked_for(observer, 0xc1000040, RAM + 0x40,
 				       &request));
 	EXPECT_FALSE(request.may_lose_data);
-	/* on the stack of an interrupt nothing is known */
-	registers[SP] -= 0x10000;
+	/* on another stack nothing is known, also if it is the next one */
+	registers[SP] = STACK - 0x200;
 	EXPECT_FALSE(observer_asked_for(observer, 0xc1000040, RAM + 0x40,
 					&request));
 	finish();
@@ -379,6 +391,328 @@ static void coherent_memory_is_watched_until_freed(void)
 	finish();
 }
 
+static u32 announce(enum oracle_event event, u64 start, u64 size,
+		    enum direction direction)
+{
+	struct oracle_call call = {
+		.magic = ORACLE_MAGIC, .event = event, .direction = direction,
+		.start = start, .size = size,
+	};
+
+	write_guest(CALL, &call, sizeof(call));
+	observer_announce(observer, CALL, 0xc0300010);
+	read_guest(CALL, &call, sizeof(call));
+	return call.answer;
+}
+
+/* arch_sync_dma_for_device() or _for_cpu(), called by the DMA API */
+static void sync_in(u32 api, u32 function, u32 start, u32 size,
+		    enum direction direction)
+{
+	registers[0] = DEVICE;
+	registers[LR] = DRIVER;
+	enter(api);
+	registers[SP] -= 0x20;
+	registers[LR] = 0xc0100010;
+	registers[0] = start;
+	registers[1] = size;
+	registers[2] = direction;
+	enter(function);
+	observer_return(observer, 0xc0100010);
+	registers[SP] += 0x20;
+}
+
+static void leave(u32 result)
+{
+	registers[0] = result;
+	observer_return(observer, DRIVER & ~1u);
+}
+
+static void synchronised_is_not_mapped(void)
+{
+	static const u32 functions[] = { 0xc0000400, 0xc0000500 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
+		begin();
+		map_page(RAM, 64, TO_DEVICE);
+		sync_in(functions[i], 0xc0100200, RAM, 64, TO_DEVICE);
+		leave(0);
+		/* unmapped */
+		sync_in(0xc0100000, 0xc0100300, RAM, 64, TO_DEVICE);
+		leave(0);
+		model_store(model, RAM, 4, CACHED);
+		EXPECT_EQ(0, report_total(report));
+		finish();
+	}
+}
+
+static void failed_scatterlist_is_not_owned(void)
+{
+	static const struct {
+		u32 function;
+		u32 result;
+		bool failed;
+	} table[] = {
+		{ 0xc0000200, 2, false },
+		{ 0xc0000200, 0, true },
+		{ 0xc0000300, 0, false },
+		{ 0xc0000300, -12, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		begin();
+		sync_in(table[i].function, 0xc0100200, RAM, 64, FROM_DEVICE);
+		leave(table[i].result);
+		EXPECT_EQ(!table[i].failed, model_watches_loads(model, RAM));
+		/* one of another call */
+		map_page(RAM + 0x1000, 64, FROM_DEVICE);
+		sync_in(0xc0000200, 0xc0100200, RAM, 64, FROM_DEVICE);
+		registers[SP] -= 0x100;
+		registers[0] = DEVICE;
+		enter(0xc0000200);
+		leave(0);
+		registers[SP] += 0x100;
+		EXPECT_TRUE(model_watches_loads(model, RAM));
+		leave(1);
+		EXPECT_TRUE(model_watches_loads(model, RAM));
+		EXPECT_TRUE(model_watches_loads(model, RAM + 0x1000));
+		finish();
+	}
+}
+
+static void interrupt_maps_for_its_own_device(void)
+{
+	begin();
+	/* of the task that was interrupted, on the same stack */
+	registers[0] = OTHER;
+	registers[LR] = 0xc0300300;
+	enter(0xc0100000);
+	registers[SP] -= 0x80;
+	model_store(model, RAM + 4, 4, CACHED);
+	map_page(RAM, 128, TO_DEVICE);
+	EXPECT_EQ(0, strcmp("0000:00:02.0", last_device));
+	EXPECT_EQ(DRIVER & ~1u, last_caller);
+	/* one on another stack has nothing to do with it */
+	registers[SP] = STACK - 0x200;
+	registers[0] = RAM;
+	registers[1] = 128;
+	registers[2] = TO_DEVICE;
+	registers[LR] = 0xc0300400;
+	enter(0xc0100200);
+	observer_return(observer, 0xc0300400);
+	EXPECT_EQ(0, strcmp("", last_device));
+	EXPECT_EQ(0xc0300400, last_caller);
+	finish();
+}
+
+static bool may_be_lost(u32 function, enum direction direction)
+{
+	struct request request = {};
+	bool known;
+
+	registers[0] = RAM;
+	registers[1] = 64;
+	registers[2] = direction;
+	registers[LR] = DRIVER;
+	enter(function);
+	known = observer_asked_for(observer, RAM, RAM, &request);
+	EXPECT_TRUE(known);
+	EXPECT_EQ(RAM, request.range.start);
+	EXPECT_EQ(RAM + 64, request.range.end);
+	observer_return(observer, DRIVER & ~1u);
+	return request.may_lose_data;
+}
+
+static void what_may_be_lost(void)
+{
+	begin();
+	EXPECT_TRUE(may_be_lost(0xc0100200, FROM_DEVICE));
+	EXPECT_FALSE(may_be_lost(0xc0100200, BIDIRECTIONAL));
+	EXPECT_FALSE(may_be_lost(0xc0100200, TO_DEVICE));
+	EXPECT_TRUE(may_be_lost(0xc0000600, FROM_DEVICE));
+	EXPECT_FALSE(may_be_lost(0xc0000600, BIDIRECTIONAL));
+	EXPECT_FALSE(may_be_lost(0xc0100300, FROM_DEVICE));
+	EXPECT_FALSE(may_be_lost(0xc0100300, BIDIRECTIONAL));
+	EXPECT_TRUE(may_be_lost(0xc0000700, FROM_DEVICE));
+	EXPECT_FALSE(may_be_lost(0xc0000700, TO_DEVICE));
+	finish();
+}
+
+/* Between dma_sync_single_for_cpu() and dma_unmap_page() */
+static void store_before_unmap_is_lost(void)
+{
+	begin();
+	map_page(RAM, 64, FROM_DEVICE);
+	for (int i = 0; i < 2; i++) {
+		struct request request = {};
+
+		registers[0] = RAM;
+		registers[1] = 64;
+		registers[2] = FROM_DEVICE;
+		registers[LR] = DRIVER;
+		enter(0xc0100300);
+		observer_asked_for(observer, 0xc1000000, RAM, &request);
+		model_inner(model, 0, INVALIDATE, RAM,
+			    request.may_lose_data ? &request.range : NULL);
+		model_barrier(model, 0);
+		observer_return(observer, DRIVER & ~1u);
+		EXPECT_EQ(i, report_total(report));
+		model_store(model, RAM + 8, 4, CACHED);
+	}
+	EXPECT_EQ(RULE_LOST_DATA, last.rule);
+	finish();
+}
+
+static void functions_that_are_needed(void)
+{
+	begin();
+	EXPECT_FALSE(observer_misses(symbols));
+	finish();
+	map_of("c0000100 T start_kernel\n"
+	       "c0100200 T arch_sync_dma_for_device\n");
+	EXPECT_EQ(0, strcmp("arch_sync_dma_for_cpu",
+			    observer_misses(symbols)));
+	symbols_free(symbols);
+	map_of("c0100300 T arch_sync_dma_for_cpu\n"
+	       "c0100200 T arch_sync_dma_for_device\n");
+	EXPECT_EQ(0, strcmp("start_kernel", observer_misses(symbols)));
+	symbols_free(symbols);
+}
+
+static void more_calls_than_can_be_kept(void)
+{
+	begin();
+	model_store(model, RAM + 4, 4, CACHED);
+	/* that never return */
+	for (int i = 0; i < 64; i++) {
+		registers[0] = DEVICE;
+		registers[LR] = 0xc0300300 + 4 * i;
+		enter(0xc0100000);
+		registers[SP] -= 8;
+	}
+	EXPECT_EQ(0, report_counted(report, COUNT_LOST_TRACK));
+	/* the oldest one is given up, not the one that is inside */
+	registers[LR] = 0xc0300300 + 4 * 64;
+	enter(0xc0100000);
+	EXPECT_EQ(1, report_counted(report, COUNT_LOST_TRACK));
+	map_page(RAM, 128, TO_DEVICE);
+	EXPECT_EQ(0xc0300300 + 4 * 4, last_caller);
+	EXPECT_EQ(1, report_total(report));
+	EXPECT_EQ(4, report_counted(report, COUNT_LOST_TRACK));
+	finish();
+}
+
+static void registers_of_long_addresses(void)
+{
+	begin();
+	long_addresses = true;
+	/* dma_unmap_phys(dev, -, addr, size, dir, attrs) */
+	announce(ORACLE_GIVE, RAM, 64, FROM_DEVICE);
+	registers[0] = DEVICE;
+	registers[1] = 0;
+	registers[2] = RAM;
+	registers[3] = 0;
+	registers[LR] = DRIVER;
+	put(registers[SP], 64);
+	put(registers[SP] + 4, FROM_DEVICE);
+	put(registers[SP] + 8, 0x20);
+	enter(0xc0100800);
+	observer_return(observer, DRIVER & ~1u);
+	EXPECT_FALSE(model_watches_loads(model, RAM));
+	/* beyond 4 GiB is something else, and with a direction only, nothing */
+	announce(ORACLE_GIVE, RAM, 64, FROM_DEVICE);
+	registers[3] = 1;
+	enter(0xc0100800);
+	observer_return(observer, DRIVER & ~1u);
+	EXPECT_TRUE(model_watches_loads(model, RAM));
+	registers[3] = 0;
+	put(registers[SP] + 4, 0x20);
+	put(registers[SP] + 8, 0);
+	enter(0xc0100800);
+	observer_return(observer, DRIVER & ~1u);
+	EXPECT_TRUE(model_watches_loads(model, RAM));
+	/* of what is no memory, nothing is unmapped */
+	put(registers[SP] + 8, 0x420);
+	enter(0xc0100800);
+	observer_return(observer, DRIVER & ~1u);
+	EXPECT_TRUE(model_watches_loads(model, RAM));
+	/* arch_dma_alloc() and arch_dma_free(): a handle of 64 bits */
+	registers[0] = DEVICE;
+	registers[1] = 100;
+	registers[2] = HANDLE;
+	enter(0xc0100400);
+	put(HANDLE, RAM + 0x2000);
+	put(HANDLE + 4, 1);
+	registers[0] = 0xd0000000;
+	observer_return(observer, DRIVER & ~1u);
+	model_load(model, RAM + 0x2000, 4, CACHED);
+	EXPECT_EQ(0, report_total(report));
+	put(HANDLE + 4, 0);
+	registers[0] = DEVICE;
+	registers[2] = HANDLE;
+	enter(0xc0100400);
+	registers[0] = 0xd0000000;
+	observer_return(observer, DRIVER & ~1u);
+	model_load(model, RAM + 0x2000, 4, CACHED);
+	EXPECT_EQ(1, report_total(report));
+	registers[0] = DEVICE;
+	registers[1] = 100;
+	registers[3] = 0;
+	put(registers[SP], RAM + 0x2000);
+	put(registers[SP] + 4, 0);
+	enter(0xc0100500);
+	observer_return(observer, DRIVER & ~1u);
+	model_load(model, RAM + 0x2000, 4, CACHED);
+	EXPECT_EQ(1, report_total(report));
+	finish();
+}
+
+static void what_is_a_return_address(void)
+{
+	static const struct {
+		u32 word;
+		u32 address;
+		bool is;
+	} table[] = {
+		{ 0xeb000000, CODE + 4, true },		/* bl */
+		{ 0x1b000000, CODE + 4, true },		/* blne */
+		{ 0xe12fff33, CODE + 4, true },		/* blx r3 */
+		{ 0xea000000, CODE + 4, false },	/* b */
+		{ 0xe12fff13, CODE + 4, false },	/* bx r3 */
+		{ 0xeb000000, CODE + 6, false },
+	};
+	struct finding finding = { .rule = RULE_STORE_OWNED };
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		begin();
+		put(CODE, table[i].word);
+		put(registers[SP], table[i].address);
+		registers[LR] = 0;
+		observer_found(observer, &finding, 0xc0200020);
+		EXPECT_EQ(table[i].is ? table[i].address : 0,
+			  report_caller(report));
+		finish();
+	}
+}
+
+static void names_may_be_long_or_missing(void)
+{
+	begin();
+	/* up to the end of what can be read, and longer than there is room */
+	memset(memory + 0xf00, 'x', 0x100);
+	put(DEVICE, DATA + 0xff0);
+	model_store(model, RAM + 4, 4, CACHED);
+	map_page(RAM, 64, TO_DEVICE);
+	EXPECT_EQ(16, strlen(last_device));
+	put(DEVICE, DATA + 0xf00);
+	map_page(RAM, 64, TO_DEVICE);
+	EXPECT_EQ(63, strlen(last_device));
+	put(DEVICE, 0);
+	map_page(RAM, 64, TO_DEVICE);
+	EXPECT_EQ(0, strlen(last_device));
+	finish();
+}
+
 static void unmapped_without_sync_is_not_owned(void)
 {
 	begin();
@@ -395,20 +729,6 @@ static void unmapped_without_sync_is_not_owned(void)
 	model_store(model, RAM, 4, CACHED);
 	EXPECT_EQ(0, report_total(report));
 	finish();
-}
-
-static u32 announce(enum oracle_event event, u64 start, u64 size,
-		    enum direction direction)
-{
-	struct oracle_call call = {
-		.magic = ORACLE_MAGIC, .event = event, .direction = direction,
-		.start = start, .size = size,
-	};
-
-	write_guest(CALL, &call, sizeof(call));
-	observer_announce(observer, CALL, 0xc0300010);
-	read_guest(CALL, &call, sizeof(call));
-	return call.answer;
 }
 
 static void guest_asks(void)
@@ -459,6 +779,30 @@ static void expected_findings_do_not_count(void)
 	finish();
 }
 
+static void expected_findings_are_in_a_range(void)
+{
+	begin();
+	EXPECT_FALSE(observer_expects(observer));
+	announce(ORACLE_EXPECT_BEGIN, RAM + 0x1000, 0x100, 0);
+	EXPECT_TRUE(observer_expects(observer));
+	model_store(model, RAM, 4, CACHED);
+	model_store(model, RAM + 0x1080, 4, CACHED);
+	announce(ORACLE_GIVE, RAM + 0x1080, 64, TO_DEVICE);
+	EXPECT_EQ(0, report_total(report));
+	/* somebody else's, at the same time */
+	announce(ORACLE_GIVE, RAM, 64, TO_DEVICE);
+	EXPECT_EQ(1, report_total(report));
+	model_store(model, RAM, 4, CACHED);
+	EXPECT_EQ(2, report_total(report));
+	model_store(model, RAM + 0x1080, 4, CACHED);
+	EXPECT_EQ(ORACLE_ANSWERED | 1u << RULE_DIRTY_INNER |
+		  1u << RULE_STORE_OWNED,
+		  announce(ORACLE_EXPECT_END, 0, 0, 0));
+	EXPECT_FALSE(observer_expects(observer));
+	EXPECT_EQ(2, report_total(report));
+	finish();
+}
+
 static void allowed_findings_do_not_count(void)
 {
 	begin();
@@ -495,6 +839,21 @@ const struct test observe_tests[] = {
 	  coherent_memory_is_watched_until_freed },
 	{ "observe: unmapped_without_sync_is_not_owned",
 	  unmapped_without_sync_is_not_owned },
+	{ "observe: synchronised_is_not_mapped", synchronised_is_not_mapped },
+	{ "observe: failed_scatterlist_is_not_owned",
+	  failed_scatterlist_is_not_owned },
+	{ "observe: interrupt_maps_for_its_own_device",
+	  interrupt_maps_for_its_own_device },
+	{ "observe: what_may_be_lost", what_may_be_lost },
+	{ "observe: store_before_unmap_is_lost", store_before_unmap_is_lost },
+	{ "observe: functions_that_are_needed", functions_that_are_needed },
+	{ "observe: more_calls_than_can_be_kept", more_calls_than_can_be_kept },
+	{ "observe: registers_of_long_addresses", registers_of_long_addresses },
+	{ "observe: what_is_a_return_address", what_is_a_return_address },
+	{ "observe: names_may_be_long_or_missing",
+	  names_may_be_long_or_missing },
+	{ "observe: expected_findings_are_in_a_range",
+	  expected_findings_are_in_a_range },
 	{ "observe: guest_asks", guest_asks },
 	{ "observe: guest_announces", guest_announces },
 	{ "observe: expected_findings_do_not_count",
