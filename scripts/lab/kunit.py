@@ -33,7 +33,7 @@ SUITES = paths.REPO / "kunit" / "suites.toml"
 QEMU_CONFIGS = paths.REPO / "kunit" / "qemu_configs"
 TIMEOUT = 120.0
 _KEYS = {"name", "filter", "suites", "machines", "arches", "cmdline",
-         "nodes", "allowed", "covers", "oracle_allowed"}
+         "nodes", "allowed", "covers", "oracle_allowed", "oracle_observed"}
 _STATUS = {"PASS": PASSED, "SKIP": SKIPPED, "FAIL": FAILED, "ERROR": FAILED}
 
 
@@ -43,6 +43,7 @@ class Run:
 
     @covers    globs for the files that the suites are about
     @oracle_allowed  RULE@DEVICE, what the suites do on purpose
+    @oracle_observed  suites whose buffers the oracle has to see change hands
     """
 
     name: str
@@ -54,6 +55,7 @@ class Run:
     nodes: tuple[Node, ...] = ()
     covers: tuple[str, ...] = ()
     oracle_allowed: tuple[str, ...] = ()
+    oracle_observed: tuple[str, ...] = ()
 
 
 def load(path: Path = SUITES, arches: bool = False) -> list[Run]:
@@ -85,13 +87,16 @@ def _runs(entry: dict[str, Any]) -> list[Run]:
         if not isinstance(entry.get(key), str) or not entry[key]:
             raise ValueError(f"{key} must be a string")
     for key in ("suites", "machines", "arches", "allowed", "covers",
-                "oracle_allowed"):
+                "oracle_allowed", "oracle_observed"):
         value = entry.get(key, [])
         if not isinstance(value, list) or \
                 not all(isinstance(item, str) for item in value):
             raise ValueError(f"{key} must be a list of strings")
     if not entry.get("suites"):
         raise ValueError("suites must name at least one suite")
+    for suite in entry.get("oracle_observed", []):
+        if suite not in entry["suites"]:
+            raise ValueError(f"oracle_observed: no suite {suite!r}")
     for pattern in entry.get("allowed", []):
         re.compile(pattern)
     runs = []
@@ -115,7 +120,8 @@ def _runs(entry: dict[str, Any]) -> list[Run]:
                         tuple(entry.get("allowed", [])),
                         _nodes(entry, place),
                         tuple(entry.get("covers", [])),
-                        tuple(entry.get("oracle_allowed", []))))
+                        tuple(entry.get("oracle_allowed", [])),
+                        tuple(entry.get("oracle_observed", []))))
     return runs
 
 
@@ -164,7 +170,10 @@ def selected(runs: list[Run], names: list[str], pattern: str | None,
             tuple(text for run in near for text in run.allowed),
             tuple(dict.fromkeys(node for run in near for node in run.nodes)),
             oracle_allowed=tuple(dict.fromkeys(
-                one for run in near for one in run.oracle_allowed))))
+                one for run in near for one in run.oracle_allowed)),
+            oracle_observed=tuple(
+                suite for run in near for suite in run.oracle_observed
+                if fnmatch.fnmatchcase(suite, glob) and "." not in pattern)))
     return result
 
 
@@ -322,9 +331,9 @@ def execute(run: Run, prepared: prepare.Prepared, folder: Path,
     cases = judge(run, result.returncode, console, result.stdout, document,
                   log if log.exists() else own / "kunit.log", seconds)
     if watcher:
-        # Suites of generic code need not give anything to a device.
         case, _ = oracle_report.judge(f"kunit-{run.machine.name}",
-                                      own / oracle.REPORT, moved=False)
+                                      own / oracle.REPORT,
+                                      moved=bool(run.oracle_observed))
         case.name = f"{run.name} oracle"
         cases.append(case)
     return cases

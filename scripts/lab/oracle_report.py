@@ -11,8 +11,9 @@ from .report import Case
 
 SHOWN = 12
 FORMAT_VERSION = 1
-# What has to have happened, or the oracle has seen nothing.
 CHANGED_HANDS = ("given", "taken", "coherent")
+# What has to have happened, or the oracle has seen nothing.
+NEEDED = ("given", "taken")
 
 
 def load(path: Path) -> dict[str, Any] | None:
@@ -93,7 +94,7 @@ def show(output: Output, path: Path) -> None:
 def judge(suite: str, path: Path, moved: bool = True) -> tuple[Case, str]:
     """The case `oracle`, and what was seen in one line.
 
-    @moved  whether buffers have to have changed hands
+    @moved  whether buffers have to have changed hands, both ways
     """
     case = Case(suite, "oracle", log=str(path))
     document = load(path)
@@ -108,9 +109,11 @@ def judge(suite: str, path: Path, moved: bool = True) -> tuple[Case, str]:
         case.fail(f"{_count(document['total'], 'finding')}, the first is "
                   f"{first['rule']} {_where(first)}", Exit.GUEST)
     elif not document["complete"]:
-        case.fail("the oracle has not seen the end of the guest")
+        case.fail("the oracle has not seen the end of the guest, or of what "
+                  "the guest has announced")
     elif counters["lost_track"]:
         case.fail(f"the oracle lost track of {counters['lost_track']} calls")
-    elif moved and not any(counters[name] for name in CHANGED_HANDS):
-        case.fail("no buffer changed hands, so nothing was judged")
+    elif moved and not all(counters[name] for name in NEEDED):
+        missing = next(name for name in NEEDED if not counters[name])
+        case.fail(f"no buffer was {missing}, so nothing was judged")
     return case, f"oracle: {totals(document)}"

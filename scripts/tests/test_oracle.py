@@ -90,8 +90,9 @@ class Judge(unittest.TestCase):
         for content in (None, "{", "[]", '{"version": 2}',
                         document(complete=False),
                         document(counters={"lost_track": 1}),
-                        document(counters={"given": 0, "taken": 0,
-                                           "coherent": 0})):
+                        document(counters={"given": 0, "taken": 0}),
+                        document(counters={"given": 0}),
+                        document(counters={"taken": 0})):
             with self.subTest(content):
                 self.assertEqual(self.judge(content)[0].status, "failed")
 
@@ -157,6 +158,25 @@ class CommandLine(unittest.TestCase):
         self.assertIn("store-owned@arm-dma-*", runs[0].oracle_allowed)
         runs = kunit.selected(kunit.load(), ["virt"], None, ["x"])
         self.assertTrue(any(run.oracle_allowed for run in runs))
+
+    def test_suites_that_are_observed(self):
+        def observed(pattern):
+            return [run.oracle_observed for run in kunit.selected(
+                kunit.load(), ["zynq"], pattern, [])]
+        streaming = ("arm_dma_streaming",)
+        self.assertIn(streaming, observed(None))
+        self.assertEqual(observed("arm_dma_*"), [streaming])
+        self.assertEqual(observed("arm_dma_mapping"), [()])
+        self.assertEqual(observed("arm_dma_streaming.*"), [()])
+
+    def test_suite_that_is_observed_has_to_be_in_the_run(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "suites.toml"
+            path.write_text('[[run]]\nname = "n"\nfilter = "a"\n'
+                            'suites = ["a"]\noracle_observed = ["b"]\n')
+            with self.assertRaises(LabError) as caught:
+                kunit.load(path)
+        self.assertIn("no suite 'b'", caught.exception.message)
 
     def test_dry_run_fetches_nothing(self):
         with mock.patch("lab.oracle_qemu.ensure") as ensure:
