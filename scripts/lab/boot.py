@@ -24,6 +24,9 @@ REBIND_SECONDS = 0.5
 MAX_REBINDS = 100_000
 # Without this the kernel drops records that user space writes too fast.
 REPORTING = "printk.devkmsg=on guest.dump"
+# Neither the clock of this machine nor its random numbers get into the guest.
+ICOUNT = ("-icount", "shift=0,sleep=off", "-seed", "1",
+          "-rtc", "base=2020-01-01,clock=vm")
 # What the kernel says about what became of a wish.
 TELLING = re.compile(r"\bcma: .*\brefused\b|\bmemory-region\b|"
                      r"\bReserved memory: .*(?:unsupported|failed|refused)|"
@@ -67,6 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              f"({TIMEOUT:g}, more for slow configurations "
                              "and for --rebinds)")
     oracle.add_arguments(parser)
+    parser.add_argument("--icount", action="store_true",
+                        help="count instructions instead of time, with one "
+                             "processor, so that each boot is the same")
     parser.add_argument("--rebinds", type=rounds, default=0, metavar="N",
                         help="unbind and bind the machine's device N times "
                              "first and see that no page is lost")
@@ -142,7 +148,8 @@ def execute(machine: Machine, prepared: prepare.Prepared, folder: Path,
             kernel: Path | None = None, interactive: bool = False,
             timeout: float = TIMEOUT, expect: Range | None = None,
             suite: str | None = None, rebinds: int = 0,
-            place: bool = True, watcher: Oracle | None = None) -> Outcome:
+            place: bool = True, watcher: Oracle | None = None,
+            icount: bool = False) -> Outcome:
     """One boot check: start it, watch it, judge it.
 
     @wish     kernel parameters; None: the machine's own, unless the image
@@ -151,16 +158,18 @@ def execute(machine: Machine, prepared: prepare.Prepared, folder: Path,
     @rebinds  rounds of unbind and bind before the transfers
     @place    whether there is something to place; without, no such case
     @watcher  judges the cache maintenance
+    @icount   instructions are counted instead of time
     """
-    program, extra = (qemu.PROGRAM,), ()
-    if watcher:
+    program, extra = (qemu.PROGRAM,), ICOUNT if icount else ()
+    if watcher or icount:
         machine = oracle.one_processor(machine)
+    if watcher:
         program = watcher.emulator.command
     megabytes = memory or machine.memory
     dtb = qemu.device_tree(machine, prepared.build, folder, megabytes,
                            coherent, overlay, program)
     if watcher:
-        extra = tuple(oracle.arguments(watcher, machine, megabytes,
+        extra += tuple(oracle.arguments(watcher, machine, megabytes,
                                        prepared.build,
                                        folder / oracle.REPORT))
     asked, attached = wish, None
@@ -188,7 +197,8 @@ def execute(machine: Machine, prepared: prepare.Prepared, folder: Path,
     if report.ended:
         case, found = judge.placed(suite, report, expect or attached,
                                    machine.device,
-                                   need_rule=wish is None and not by_tree)
+                                   need_rule=wish is None and not by_tree,
+                                   atomic=machine.atomic)
         if by_tree and not attached:
             case.fail(f"the device tree gives {machine.device} no area of its "
                       "own; for an overlay about something else, say which "
@@ -252,7 +262,7 @@ def main(args: argparse.Namespace, options: Options, output: Output) -> Exit:
             coherent=args.coherent, memory=memory, overlay=args.dtso,
             kernel=args.kernel, interactive=args.interactive,
             timeout=timeout, expect=args.expect_area, rebinds=args.rebinds,
-            watcher=watcher)
+            watcher=watcher, icount=args.icount)
     if options.dry_run:
         output.verdict(True, "boot: nothing was run (--dry-run)")
         return Exit.PASS

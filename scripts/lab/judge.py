@@ -20,17 +20,23 @@ CMA_FREE_SLACK = 64
 
 @dataclass
 class Placement:
-    """Where one covered device's coherent memory was found."""
+    """Where one covered device's coherent memory was found.
+
+    @atomic  entries elsewhere, of which the kernel has said why
+    """
 
     device: str
     label: str
     area: Range
     entries: list[Mapping] = field(default_factory=list)
+    atomic: int = 0
 
     def __str__(self) -> str:
         count = len(self.entries)
-        return f"{self.device}: {count} coherent " \
+        text = f"{self.device}: {count} coherent " \
                f"entr{'y' if count == 1 else 'ies'} in {self.label} {self.area}"
+        return text + (f", {self.atomic} atomic outside" if self.atomic
+                       else "")
 
 
 def health(suite: str, console: Console, report: Report,
@@ -56,12 +62,20 @@ def health(suite: str, console: Console, report: Report,
     return case
 
 
-def placements(report: Report, expected: Range | None, device: str
-               ) -> tuple[list[Placement], list[str]]:
+def _says_atomic(report: Report, placement: Placement) -> bool:
+    """Whether the kernel said that atomic memory is not from the area."""
+    said = f" {placement.device}: atomic DMA memory comes from outside CMA " \
+           f"area {placement.label}"
+    return any(line.endswith(said) for line in report.kernel)
+
+
+def placements(report: Report, expected: Range | None, device: str,
+               atomic: bool = False) -> tuple[list[Placement], list[str]]:
     """The covered devices and the reasons why something is not proven.
 
     The wish is read from the command line that the kernel had. @expected
     and @device add a device that no rule covers (attached by device tree).
+    With @atomic, some memory of @device may be elsewhere if the kernel says so.
     Raises Unreadable if the evidence cannot be read.
     """
     asked = wish.parse(report.cmdline)
@@ -89,6 +103,9 @@ def placements(report: Report, expected: Range | None, device: str
         mine = [m for m in coherent if m.device == placement.device]
         outside = [m for m in mine if not m.inside(placement.area)]
         placement.entries = [m for m in mine if m not in outside]
+        if atomic and placement.device == device and placement.entries and \
+                _says_atomic(report, placement):
+            placement.atomic, outside = len(outside), []
         if not mine:
             problems.append(f"{placement.device}: no coherent entry in the "
                             "DMA API debug dump, nothing is proven")
@@ -104,11 +121,12 @@ def placements(report: Report, expected: Range | None, device: str
 
 
 def placed(suite: str, report: Report, expected: Range | None, device: str,
-           need_rule: bool) -> tuple[Case, list[Placement]]:
+           need_rule: bool, atomic: bool = False
+           ) -> tuple[Case, list[Placement]]:
     """Every covered device has all its coherent memory in its area."""
     case = Case(suite, "placement")
     try:
-        found, problems = placements(report, expected, device)
+        found, problems = placements(report, expected, device, atomic)
     except Unreadable as error:
         case.fail(str(error))
         return case, []

@@ -26,6 +26,8 @@ class Machine:
     @config      the only configuration that it is for, "" for all others
     @line        bytes in a line of the data cache of the real processor
     @outer       address of its PL310, 0: it has none
+    @atomic      whether its driver also allocates where it must not sleep:
+                 that memory is in no area, and the kernel says so
     """
 
     name: str
@@ -47,6 +49,7 @@ class Machine:
     config: str = ""
     line: int = 64
     outer: int = 0
+    atomic: bool = False
 
     @property
     def wish(self) -> str:
@@ -123,7 +126,7 @@ VIRT_USB = replace(
           "qemu-xhci,id=usb,addr=2", "-device",
           "usb-storage,bus=usb.0,drive=disk"),
     node="/pcie@10000000/usb@2,0", driver="pci/xhci_hcd",
-    label="usbarea", work="guest.disk=/dev/sda:240", config="usb")
+    label="usbarea", work="guest.disk=/dev/sda:240", config="usb", atomic=True)
 MACHINES = {machine.name: machine for machine in (
     *DEFAULT.values(), VIRT_LPAE, VIRT_USB, VIRT_VIRTIO, ZYNQ_SD)}
 

@@ -28,6 +28,7 @@ class Overlay(unittest.TestCase):
 
         def run(started, on_line=None):
             seen["append"] = started.cmdline
+            self.started = started
             return mock.Mock(log=Path("console.log"))
 
         wish = machines.MACHINES["zynq"].wish
@@ -41,7 +42,7 @@ class Overlay(unittest.TestCase):
                     ("judge.health", lambda *a: Case("s", "healthy")),
                     ("judge.moved", lambda *a: (Case("s", "transfers"), "")),
                     ("judge.placed", lambda suite, report, expected, device,
-                     need_rule: (Case("s", "placement"), []))):
+                     need_rule, atomic: (Case("s", "placement"), []))):
                 stack.enter_context(mock.patch(f"lab.boot.{name}", value))
             prepared = Prepared("7.3.4", Path("t"), Path("b"), Path("i"),
                                 False)
@@ -70,6 +71,15 @@ class Overlay(unittest.TestCase):
     def test_overlay_with_parameters_is_about_something_else(self):
         append, status = self.execute(None, overlay=Path("x.dtso"), wish="")
         self.assertEqual(status, "passed")
+
+
+    def test_counted_instructions(self):
+        self.execute(None)
+        self.assertNotIn("-icount", self.started.extra)
+        self.execute(None, icount=True)
+        self.assertIn("-icount", self.started.extra)
+        words = self.started.machine.qemu
+        self.assertEqual(words[words.index("-smp") + 1], "1")
 
 
 class Lines(unittest.TestCase):

@@ -100,6 +100,24 @@ class Placement(unittest.TestCase):
         self.assertIn("1 of 2", case.message)
         self.assertIn("0x1f040000", case.message)
 
+    def test_atomic_memory_is_outside_if_the_kernel_says_so(self):
+        name = "f8003000.dma-controller"
+        said = f"[    1.0] dma-pl330 {name}: atomic DMA memory comes from " \
+               "outside CMA area cmadevlabel"
+        for dump, line, atomic, status in (
+                ((INSIDE, OUTSIDE), said, True, "passed"),
+                ((INSIDE, OUTSIDE), said, False, "failed"),
+                ((INSIDE, OUTSIDE), said + "2", True, "failed"),
+                ((INSIDE, OUTSIDE), said.replace("f8", "e8"), True, "failed"),
+                ((OUTSIDE,), said, True, "failed")):
+            with self.subTest(line, dump=dump, atomic=atomic):
+                report = evidence.parse([line, *console(dump=dump)])
+                case, found = judge.placed("s", report, None, name, True,
+                                           atomic)
+                self.assertEqual(case.status, status, case.message)
+                if status == "passed":
+                    self.assertIn("1 atomic outside", str(found[0]))
+
     def test_no_entry_proves_nothing(self):
         for dump in ((), (OTHER,), (STREAM,)):
             case, _ = placed(dump=dump)
