@@ -86,6 +86,25 @@ static void registers_of_mmu(void)
 	EXPECT_EQ(MMU_SCTLR, decode_arm(0xee010f10).mmu_register);
 	EXPECT_EQ(MMU_NMRR, decode_arm(0xee0a0f32).mmu_register);
 	EXPECT_EQ(MMU_CONTEXTIDR, decode_arm(0xee0d0f30).mmu_register);
+	/* c2, c0, 1 and 2; c10, c2, 0 */
+	got = decode_arm(0xee020f30);
+	EXPECT_EQ(INSTRUCTION_REGISTER, got.kind);
+	EXPECT_EQ(MMU_TTBR1, got.mmu_register);
+	got = decode_arm(0xee020f50);
+	EXPECT_EQ(INSTRUCTION_REGISTER, got.kind);
+	EXPECT_EQ(MMU_TTBCR, got.mmu_register);
+	got = decode_arm(0xee0a0f12);
+	EXPECT_EQ(INSTRUCTION_REGISTER, got.kind);
+	EXPECT_EQ(MMU_PRRR, got.mmu_register);
+	/* mcrr p15, 0, r2, r3, c2, and one of another register */
+	got = decode_arm(0xec432f02);
+	EXPECT_EQ(INSTRUCTION_REGISTER, got.kind);
+	EXPECT_EQ(MMU_TTBR0, got.mmu_register);
+	EXPECT_TRUE(got.wide);
+	EXPECT_EQ(2, got.rt);
+	EXPECT_EQ(3, got.rt2);
+	EXPECT_EQ(INSTRUCTION_OTHER, decode_arm(0xec432f0e).kind);
+	EXPECT_EQ(INSTRUCTION_OTHER, decode_arm(0xec432e02).kind);
 	/* mcrr p15, 1, r4, r5, c2 */
 	got = decode_arm(0xec454f12);
 	EXPECT_EQ(INSTRUCTION_REGISTER, got.kind);
@@ -120,6 +139,7 @@ static void thumb_has_the_same_coprocessor_instructions(void)
 	EXPECT_TRUE(got.wide);
 	/* mcr2 has another first digit */
 	EXPECT_EQ(INSTRUCTION_OTHER, decode_thumb(0xfe07, 0x3f3a).kind);
+	EXPECT_EQ(INSTRUCTION_OTHER, decode_thumb(0xfc45, 0x4f12).kind);
 }
 
 static void blocks_of_it(void)
@@ -138,6 +158,12 @@ static void blocks_of_it(void)
 	EXPECT_EQ(CONDITION_ALWAYS, it_condition(&it));
 	it_advance(&it);
 	EXPECT_EQ(CONDITION_ALWAYS, it_condition(&it));
+	/* it eq: one instruction, whose mask is all of the last bit */
+	EXPECT_TRUE(it_begins(&it, 0xbf08));
+	EXPECT_EQ(0, it_condition(&it));
+	it_advance(&it);
+	EXPECT_EQ(CONDITION_ALWAYS, it_condition(&it));
+	EXPECT_EQ(0, it.state);
 	/* nop.n looks similar */
 	EXPECT_FALSE(it_begins(&it, 0xbf00));
 }
@@ -162,6 +188,18 @@ static void conditions(void)
 	EXPECT_TRUE(condition_holds(12, 0));
 	EXPECT_TRUE(condition_holds(13, z));
 	EXPECT_TRUE(condition_holds(14, n | z | c | v));
+	/* hs, mi, pl, vs, vc, le, and what is none */
+	EXPECT_TRUE(condition_holds(2, c));
+	EXPECT_FALSE(condition_holds(2, n | z | v));
+	EXPECT_TRUE(condition_holds(4, n));
+	EXPECT_FALSE(condition_holds(4, z | c | v));
+	EXPECT_FALSE(condition_holds(5, n));
+	EXPECT_TRUE(condition_holds(6, v));
+	EXPECT_FALSE(condition_holds(6, n | z | c));
+	EXPECT_TRUE(condition_holds(7, n | z | c));
+	EXPECT_FALSE(condition_holds(12, n));
+	EXPECT_TRUE(condition_holds(13, v));
+	EXPECT_TRUE(condition_holds(15, 0));
 }
 
 const struct test decode_tests[] = {

@@ -26,7 +26,7 @@ static int run(const struct test *tests)
 int main(void)
 {
 	int failed = run(decode_tests) + run(walk_tests) + run(model_tests) +
-		     run(observe_tests);
+		     run(observe_tests) + run(report_tests);
 
 	return !!failed;
 }

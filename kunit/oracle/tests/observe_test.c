@@ -755,6 +755,9 @@ static void guest_asks(void)
 static void guest_announces(void)
 {
 	begin();
+	announce(ORACLE_GIVE, RAM, 64, TO_DEVICE);
+	EXPECT_FALSE(model_watches_loads(model, RAM));
+	announce(ORACLE_DONE, RAM, 64, TO_DEVICE);
 	announce(ORACLE_GIVE, RAM, 64, FROM_DEVICE);
 	announce(ORACLE_DONE, RAM, 64, FROM_DEVICE);
 	EXPECT_EQ(ORACLE_ANSWERED | 1u << RULE_STALE_INNER,

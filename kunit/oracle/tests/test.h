@@ -32,5 +32,6 @@ extern const struct test decode_tests[];
 extern const struct test walk_tests[];
 extern const struct test model_tests[];
 extern const struct test observe_tests[];
+extern const struct test report_tests[];
 
 #endif

@@ -23,6 +23,14 @@ static bool read_memory(u64 address, void *data, unsigned int size)
 	return true;
 }
 
+#define HIGH		0x200000000ull
+
+/* The same memory beyond 4 GiB, and only there */
+static bool read_high(u64 address, void *data, unsigned int size)
+{
+	return address >= HIGH && read_memory(address - HIGH, data, size);
+}
+
 static struct mmu short_mmu(void)
 {
 	struct mmu mmu = { .read = read_memory };
@@ -84,6 +92,12 @@ static void supersections(void)
 	      0x81000000 | 2 << 20 | 1 << 18 | 3 << 5 | 1 << 12 | 0xc | 2);
 	EXPECT_TRUE(walk(&mmu, 0xc0512345, &got));
 	EXPECT_EQ(0x3281512345, got.address);
+	put32(0x4000 + 0xc05 * 4, 0x81000000 | 1 << 18 | 0xf << 5 | 2);
+	EXPECT_TRUE(walk(&mmu, 0xc0512345, &got));
+	EXPECT_EQ(0xf081512345, got.address);
+	put32(0x4000 + 0xc05 * 4,
+	      0x81000000 | 2 << 20 | 1 << 18 | 3 << 5 | 1 << 12 | 0xc | 2);
+	EXPECT_TRUE(walk(&mmu, 0xc0512345, &got));
 	EXPECT_EQ(CACHED_INNER | CACHED_OUTER, got.cached);
 }
 
@@ -125,6 +139,19 @@ static void second_table_of_short_descriptors(void)
 	EXPECT_EQ(0x30012345, got.address);
 	EXPECT_TRUE(walk(&mmu, 0x40112345, &got));
 	EXPECT_EQ(0x50012345, got.address);
+	/* the first one is smaller, and may begin at 8 KiB */
+	mmu.registers[MMU_TTBR0] = 0x6000;
+	put32(0x6000 + 0x401 * 4, 0x70000000 | 2);
+	EXPECT_TRUE(walk(&mmu, 0x40112345, &got));
+	EXPECT_EQ(0x70012345, got.address);
+	mmu.registers[MMU_TTBCR] = 3;
+	mmu.registers[MMU_TTBR0] = 0x6800;
+	put32(0x6800 + 0x101 * 4, 0x60000000 | 2);
+	EXPECT_TRUE(walk(&mmu, 0x10112345, &got));
+	EXPECT_EQ(0x60012345, got.address);
+	put32(0x10000 + 0x401 * 4, 0x20000000 | 2);
+	EXPECT_TRUE(walk(&mmu, 0x40112345, &got));
+	EXPECT_EQ(0x20012345, got.address);
 }
 
 static unsigned int cached_of(struct mmu *mmu, unsigned int tex, u32 cb)
@@ -144,6 +171,10 @@ static void cacheability(void)
 	EXPECT_EQ(CACHED_READ, cached_of(&mmu, 0, 2));
 	EXPECT_EQ(0, cached_of(&mmu, 1, 0));
 	EXPECT_EQ(CACHED_INNER | CACHED_OUTER, cached_of(&mmu, 0, 3));
+	/* what PRRR says is device memory is so, whatever NMRR has */
+	mmu.registers[MMU_PRRR] = PRRR & ~(3 << 6);
+	EXPECT_EQ(0, cached_of(&mmu, 0, 3));
+	mmu.registers[MMU_PRRR] = PRRR;
 	/* inner only, outer only */
 	mmu.registers[MMU_NMRR] = 3 << 6;
 	EXPECT_EQ(CACHED_INNER, cached_of(&mmu, 0, 3));
@@ -156,6 +187,9 @@ static void cacheability(void)
 	EXPECT_EQ(CACHED_INNER | CACHED_OUTER, cached_of(&mmu, 0, 3));
 	EXPECT_EQ(CACHED_INNER | CACHED_OUTER, cached_of(&mmu, 1, 3));
 	EXPECT_EQ(0, cached_of(&mmu, 1, 0));
+	/* reserved, and device memory that is not shared */
+	EXPECT_EQ(0, cached_of(&mmu, 1, 2));
+	EXPECT_EQ(0, cached_of(&mmu, 2, 2));
 	EXPECT_EQ(CACHED_INNER, cached_of(&mmu, 4, 3));
 	EXPECT_EQ(CACHED_OUTER | CACHED_READ, cached_of(&mmu, 7, 0));
 	/* the caches are off */
@@ -223,6 +257,76 @@ static void second_table_of_long_descriptors(void)
 	EXPECT_EQ(0x7fe12345, got.address);
 }
 
+static void tables_beyond_4g(void)
+{
+	struct mmu mmu = long_mmu();
+	struct translation got = {};
+
+	mmu.read = read_high;
+	mmu.registers[MMU_TTBR0] = HIGH | 0x4000;
+	put64(0x4000 + 3 * 8, HIGH | 0x6000 | 3);
+	put64(0x6000 + 1 * 8, HIGH | 0x8000 | 3);
+	put64(0x8000 + 0x12 * 8, 0x1234567000ull | 7 << 2 | 3);
+	EXPECT_TRUE(walk(&mmu, 0xc0212345, &got));
+	EXPECT_EQ(0x1234567345ull, got.address);
+}
+
+static void first_table_is_the_smaller_one(void)
+{
+	struct mmu mmu = long_mmu();
+	struct translation got = {};
+
+	/* T0SZ 2 without T1SZ: up to 0x3fffffff, from the second level on */
+	mmu.registers[MMU_TTBCR] |= 2;
+	mmu.registers[MMU_TTBR1] = 0x7000;
+	put64(0x4000 + 1 * 8, 0x50000000ull | 7 << 2 | 1);
+	put64(0x7000 + 3 * 8, 0x80000000ull | 7 << 2 | 1);
+	EXPECT_TRUE(walk(&mmu, 0x00212345, &got));
+	EXPECT_EQ(0x50012345, got.address);
+	EXPECT_TRUE(walk(&mmu, 0xc0212345, &got));
+	EXPECT_EQ(0x80212345, got.address);
+	/* with both there is a hole */
+	mmu.registers[MMU_TTBCR] |= 2 << 16;
+	put64(0x7000 + 1 * 8, 0x90000000ull | 7 << 2 | 1);
+	EXPECT_TRUE(walk(&mmu, 0xc0212345, &got));
+	EXPECT_EQ(0x90012345, got.address);
+	EXPECT_FALSE(walk(&mmu, 0x80212345, &got));
+	EXPECT_FALSE(walk(&mmu, 0x40212345, &got));
+}
+
+static unsigned int cached_by(struct mmu *mmu, unsigned int attribute)
+{
+	struct translation got = {};
+
+	mmu->registers[MMU_PRRR] = attribute;
+	put64(0x4000 + 3 * 8, 0x40000000ull | 1);
+	EXPECT_TRUE(walk(mmu, 0xc0212345, &got));
+	return got.cached;
+}
+
+static void attributes_of_long_descriptors(void)
+{
+	struct mmu mmu = long_mmu();
+
+	/* strongly ordered, device, not cached */
+	EXPECT_EQ(0, cached_by(&mmu, 0x00));
+	EXPECT_EQ(0, cached_by(&mmu, 0x04));
+	EXPECT_EQ(0, cached_by(&mmu, 0x0f));
+	EXPECT_EQ(0, cached_by(&mmu, 0x44));
+	/* write-through and write-back, transient and not */
+	EXPECT_EQ(CACHED_READ, cached_by(&mmu, 0xaa));
+	EXPECT_EQ(CACHED_READ, cached_by(&mmu, 0x11));
+	EXPECT_EQ(CACHED_INNER | CACHED_OUTER, cached_by(&mmu, 0x55));
+	EXPECT_EQ(CACHED_INNER | CACHED_OUTER, cached_by(&mmu, 0xff));
+	/* each cache on its own */
+	EXPECT_EQ(CACHED_INNER, cached_by(&mmu, 0x4f));
+	EXPECT_EQ(CACHED_READ | CACHED_OUTER, cached_by(&mmu, 0xf4));
+	EXPECT_EQ(CACHED_READ | CACHED_OUTER, cached_by(&mmu, 0xfa));
+	/* the caches are off */
+	mmu.registers[MMU_SCTLR] &= ~4;
+	EXPECT_EQ(0, cached_by(&mmu, 0xff));
+}
+
 const struct test walk_tests[] = {
 	{ "walk: mmu_off_is_identity", mmu_off_is_identity },
 	{ "walk: sections", sections },
@@ -234,5 +338,10 @@ const struct test walk_tests[] = {
 	{ "walk: long_descriptors", long_descriptors },
 	{ "walk: second_table_of_long_descriptors",
 	  second_table_of_long_descriptors },
+	{ "walk: tables_beyond_4g", tables_beyond_4g },
+	{ "walk: first_table_is_the_smaller_one",
+	  first_table_is_the_smaller_one },
+	{ "walk: attributes_of_long_descriptors",
+	  attributes_of_long_descriptors },
 	{}
 };
