@@ -673,9 +673,11 @@ static bool parse(char *argument, struct settings *settings)
 	char *value = strchr(argument, '=');
 	char *end = NULL;
 
-	if (!value || !value[1])
+	if (!value)
 		return false;
 	*value++ = '\0';
+	if (!*value)
+		return false;
 	if (!strcmp(argument, "ram"))
 		return parse_ram(value);
 	if (!strcmp(argument, "report")) {
