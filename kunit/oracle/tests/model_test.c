@@ -1029,6 +1029,7 @@ static void device_keeps_what_it_wrote(void)
 	take_incoherent(FROM_DEVICE);
 	EXPECT_EQ('d', *host(START, 1));
 	/* it is what a device reads later, too */
+	store_byte(START, 'f');
 	store_byte(START + 1, 'e');
 	give_incoherent(TO_DEVICE);
 	EXPECT_EQ('d', *host(START, 1));
