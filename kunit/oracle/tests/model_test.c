@@ -460,6 +460,12 @@ static void wrong_direction_leaves_stale_lines(void)
 	give_correctly(TO_DEVICE);
 	take_correctly(FROM_DEVICE);
 	EXPECT_EQ(SIZE / LINE, total());
+	/* nor is what somebody else never took back */
+	give_correctly(FROM_DEVICE);
+	model_take_begin(model, &whole, FROM_DEVICE);
+	give_correctly(TO_DEVICE);
+	take_correctly(TO_DEVICE);
+	EXPECT_EQ(SIZE / LINE, total());
 	/* all of a line of 64 bytes */
 	begin_lines(false, 64);
 	give_part(START + 4, START + 8, FROM_DEVICE, false);
@@ -517,6 +523,17 @@ static void buffer_is_mapped_several_times(void)
 	take_part(START, START + 4, TO_DEVICE);
 	model_store(model, START, 4, CACHED);
 	EXPECT_EQ(1, lines[RULE_STORE_OWNED]);
+	/* hidden by a part of it when it was unmapped */
+	begin(true);
+	give_part(START, START + 16, TO_DEVICE, false);
+	give_part(START, START + 4, TO_DEVICE, true);
+	take_part(START, START + 16, TO_DEVICE);
+	give_part(START, START + 16, TO_DEVICE, false);
+	give_part(START + 24, START + 32, TO_DEVICE, false);
+	give_part(START, START + 16, TO_DEVICE, true);
+	take_part(START, START + 16, TO_DEVICE);
+	model_store(model, START, 4, CACHED);
+	EXPECT_EQ(0, total());
 	/* more often than can be counted */
 	begin(true);
 	for (int i = 0; i < 256; i++)
@@ -1038,6 +1055,14 @@ static void device_keeps_what_it_wrote(void)
 	inner(CLEAN, whole.start, whole.end);
 	outer(CLEAN, whole.start, whole.end);
 	EXPECT_EQ('e', *host(START + 1, 1));
+	take_incoherent(TO_DEVICE);
+	/* what is stale then is what was there when it was given again */
+	*host(START + 1, 1) = 'g';
+	give_incoherent(FROM_DEVICE);
+	*host(START + 1, 1) = 'h';
+	model_take_begin(model, &whole, FROM_DEVICE);
+	take_incoherent(FROM_DEVICE);
+	EXPECT_EQ('g', *host(START + 1, 1));
 	incoherent_free(incoherent);
 	incoherent = NULL;
 }

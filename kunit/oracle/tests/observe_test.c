@@ -469,6 +469,7 @@ static void failed_scatterlist_is_not_owned(void)
 		sync_in(0xc0000200, 0xc0100200, RAM, 64, FROM_DEVICE);
 		registers[SP] -= 0x100;
 		registers[0] = DEVICE;
+		registers[LR] = DRIVER;
 		enter(0xc0000200);
 		leave(0);
 		registers[SP] += 0x100;
