@@ -260,16 +260,19 @@ class Report:
 
     @property
     def dmatest(self) -> tuple[int, int]:
-        """Copies and failures, from dmatest's own summary lines."""
-        copies = failed = 0
+        """Copies and failures, from dmatest's own summary lines.
+
+        Errors that it reports without counting a failure count, too.
+        """
+        copies = failed = errors = 0
         for line in self.kernel:
             match = _DMATEST.search(line)
             if match:
                 copies += int(match[1])
                 failed += int(match[2])
             elif _DMATEST_ERROR.search(line):
-                failed += 1
-        return copies, failed
+                errors += 1
+        return copies, failed or errors
 
     @property
     def rebind(self) -> Rebind | None:

@@ -185,6 +185,14 @@ class Transfers(unittest.TestCase):
     def test_a_failure(self):
         self.assertEqual(self.moved(failed=1).status, "failed")
 
+    def test_errors_are_not_counted_twice(self):
+        error = ("[    1.0] dmatest: dma0chan0-copy0: result #7: 'data error' "
+                 "with src_off=0x917 dst_off=0x787 len=0x3602 (12)")
+        case = self.moved(failed=1, extra=(error, error))
+        self.assertIn("2 of 240 dmatest copies failed", case.message)
+        case = self.moved(extra=(error,))
+        self.assertIn("1 of 240 dmatest copies failed", case.message)
+
     def test_disk(self):
         for text, status in (
                 ("120 written, 120 read, 0 wrong", "passed"),
